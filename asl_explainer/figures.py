@@ -37,4 +37,5 @@ def use_style() -> None:
     "Draw this notebook's figures in the house style: reproducible SVG in colour-blind-safe lines."
     plt.rcParams.update(_STYLE)
     if get_ipython() is not None:
-        set_matplotlib_formats("svg", metadata={"Date": None})
+        # Without the date and the version of what drew it, a figure is the same at every run.
+        set_matplotlib_formats("svg", metadata=dict.fromkeys(["Creator", "Date", "Format", "Type"]))

@@ -23,7 +23,7 @@ def asymmetric_weight(
     gamma_neg: float,  # Focusing exponent of the negatives
     gamma_pos: float,  # Focusing exponent of the positives
 ) -> Tensor:  # The focusing weight of each label, in the shape of `p`
-    "Scale of each label's loss: $(1-p)^{\\gamma_+}$ for a positive, $p_m^{\\gamma_-}$ for a negative (arXiv 2009.14119, equations 4 and 5)."
+    "Scale of each label's loss: (1 - p) ** gamma_pos for a positive, p_m ** gamma_neg for a negative (arXiv 2009.14119, equations 4 and 5)."
     distance = targets * (1 - p) + (1 - targets) * p_m
     gamma = targets * gamma_pos + (1 - targets) * gamma_neg
     # For 0 < gamma < 1 the slope of distance ** gamma at 0 is infinite; starting just above 0 keeps gradients finite.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import ctypes
 import errno
 import fcntl
@@ -22,19 +23,22 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from collections.abc import Coroutine
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
 from configparser import ConfigParser
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from multiprocessing import get_context
+from importlib.util import find_spec
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from posixpath import relpath
 
 # %% auto #0
-__all__ = ['BuildError', 'Project', 'execute_notebook', 'shared_inputs', 'input_digest', 'names_meant', 'link_names', 'trim_svg',
-           'prepare_notebooks', 'stage', 'choose_renderer', 'render', 'tex_to_mathml', 'make_offline',
-           'make_site_offline', 'put_in_place', 'build', 'listen', 'serve', 'notebook_to_readme', 'readme', 'main']
+__all__ = ['BuildError', 'Project', 'execute_notebook', 'run_apart', 'shared_inputs', 'input_digest', 'names_meant', 'link_names',
+           'trim_svg', 'execute_notebooks', 'process_notebooks', 'stage', 'choose_renderer', 'render', 'tex_to_mathml',
+           'make_offline', 'make_site_offline', 'put_in_place', 'build', 'listen', 'serve', 'notebook_to_readme',
+           'readme', 'check_tools', 'main']
 
 # %% ../nbs/api/site.ipynb #build-error
 class BuildError(Exception):
@@ -80,7 +84,7 @@ class Project:
         return sorted(path for path in self.nbs.rglob("*.ipynb") if not hidden.search(path.relative_to(self.nbs).as_posix()))
 
 # %% ../nbs/api/site.ipynb #execute-code
-def execute_notebook(
+async def execute_notebook(
     path: Path,  # The notebook
 ) -> dict:  # The notebook with the outputs of this run
     "Execute a notebook in a fresh kernel, in its own folder; raises `BuildError` if a cell does."
@@ -96,17 +100,32 @@ def execute_notebook(
             cell.metadata.tags = ["skip-execution"]
     client = NotebookClient(notebook, kernel_name="python3", record_timing=False, resources={"metadata": {"path": str(path.parent)}})
     manager = client.create_kernel_manager()
-    try:
-        # Sockets in a folder of our own, rather than ports, keep the machine's other users from talking to the kernel.
-        with tempfile.TemporaryDirectory() as sockets:
-            manager.transport, manager.ip = "ipc", f"{sockets}/kernel"
-            return client.execute()
-    except CellExecutionError as error:
-        number, cell = next((n, c) for n, c in enumerate(code, 1) if any(o.output_type == "error" for o in c.outputs))
-        source = "\n".join("    " + line for line in cell.source.splitlines())
-        raise BuildError(f"code cell {number} (id {cell.id}) raised {error.ename}: {error.evalue}\n{source}") from error
-    except DeadKernelError as error:
-        raise BuildError("its kernel died") from error
+    # Sockets in a folder of our own, rather than ports, keep the machine's other users from talking to the kernel.
+    with tempfile.TemporaryDirectory() as folder, open(f"{folder}/complaints", "w+") as complaints:
+        manager.transport, manager.ip = "ipc", f"{folder}/kernel"
+        try:
+            return await client.async_execute(stderr=complaints)
+        except CellExecutionError as error:
+            number, cell = next((n, c) for n, c in enumerate(code, 1) if any(o.output_type == "error" for o in c.outputs))
+            source = "\n".join("    " + line for line in cell.source.splitlines())
+            raise BuildError(f"code cell {number} (id {cell.id}) raised {error.ename}: {error.evalue}\n{source}") from error
+        except DeadKernelError as error:
+            complaints.seek(0)
+            raise BuildError("its kernel died\n" + "".join(complaints.readlines()[-10:])) from error
+
+
+def run_apart(main: Coroutine):
+    "Run a coroutine to its end in a thread of its own, and cancel it on an interrupt. In the main thread nbclient would answer the interrupt itself."
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(main)
+    with ThreadPoolExecutor(1) as thread, closing(loop):
+        ended = thread.submit(loop.run_until_complete, task)
+        try:
+            return ended.result()
+        except KeyboardInterrupt:
+            loop.call_soon_threadsafe(task.cancel)
+            wait([ended])
+            raise
 
 # %% ../nbs/api/site.ipynb #cache-code
 _NOT_READ_BY_NOTEBOOKS = {".ipynb", ".css", ".yml", ".woff2"}
@@ -209,6 +228,17 @@ def _whole(target: Path):
     half.replace(target)
 
 
+def _serve_parent() -> None:
+    "Set up a worker process: an interrupt is the parent's to answer, and the worker ends when the parent does, however it ends."
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def follow():
+        parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
 def _process_notebook(executed: Path, processed: Path) -> None:
     "Run nbdev's processing on an executed notebook. It imports the package, so it runs in a process of its own."
     from nbdev.processors import FilterDefaults
@@ -220,74 +250,83 @@ def _process_notebook(executed: Path, processed: Path) -> None:
         except Exception as error:
             raise BuildError(f"nbdev cannot process it: {error.__cause__ or error}") from error
 
-# %% ../nbs/api/site.ipynb #prepare
+# %% ../nbs/api/site.ipynb #run-all
+_WORKERS = max(2, os.cpu_count() or 1)
+
+
 def _say(message):
     print(message, flush=True)
 
 
-class _Timed:
-    "Runs a function and keeps how long it took."
-
-    def __init__(self, function, *args):
-        start = time.monotonic()
-        self.result = function(*args)
-        self.seconds = time.monotonic() - start
-
-
-def _each(pool, function, arguments: dict[str, tuple], done: str):
-    "Run a function for each named notebook; a progress line as each ends, a BuildError with its name if one fails."
-    jobs: dict[Future, str] = {pool.submit(_Timed, function, *args): name for name, args in arguments.items()}
-    for job in as_completed(jobs):
-        name = jobs[job]
-        try:
-            _say(f"  {done} {name}  {job.result().seconds:.1f} s")
-        except Exception as error:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise BuildError(f"{name}: {error}") from error
-
-
-def _execute_into(notebook: Path, target: Path) -> None:
+async def _execute_all(missing: dict[str, tuple[Path, Path]]) -> None:
+    "Execute each named notebook into its place in the cache, a few at a time; the first failure ends them all."
     import nbformat
 
-    with _whole(target) as half:
-        nbformat.write(execute_notebook(notebook), half)
+    slots = asyncio.Semaphore(_WORKERS)
+
+    async def execute(name, notebook, target):
+        async with slots:
+            start = time.monotonic()
+            try:
+                with _whole(target) as half:
+                    nbformat.write(await execute_notebook(notebook), half)
+            except BuildError as error:
+                raise BuildError(f"{name}: {error}") from error
+            _say(f"  executed {name}  {time.monotonic() - start:.1f} s")
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for name, (notebook, target) in missing.items():
+                group.create_task(execute(name, notebook, target))
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
-def _copy(notebook: Path, target: Path) -> None:
-    with _whole(target) as half:
-        shutil.copyfile(notebook, half)
-
-
-def prepare_notebooks(
+def execute_notebooks(
     project: Project,
-    execute: bool = True,  # Execute what is not in the cache, or show the outputs as they are saved
-) -> dict[str, Path]:  # The processed notebook for each name, such as learn/timm_docs.ipynb
-    "Execute and process every notebook, each step only where the cache does not hold it; raises `BuildError`."
+    execute: bool = True,  # Execute what is not in the cache, or take the outputs as they are saved
+) -> dict[str, Path]:  # The notebook with its outputs for each name, such as learn/timm_docs.ipynb
+    "Execute every notebook that the cache does not hold, several at a time; raises `BuildError` if one raises."
     cache = project.work / "cache"
     shared = shared_inputs(project)
-    entries = {}
+    found, missing = {}, {}
     for notebook in project.notebooks():
         digest = input_digest(notebook, shared)
         if not execute:
             digest = "saved-" + hashlib.sha256(digest.encode() + notebook.read_bytes()).hexdigest()[:32]
         name = notebook.relative_to(project.nbs).as_posix()
-        entries[name] = (notebook, cache / digest / "executed" / notebook.name, cache / digest / "processed" / notebook.name)
+        found[name] = cache / digest / "executed" / notebook.name
+        if not found[name].exists():
+            missing[name] = (notebook, found[name])
 
-    workers = max(2, os.cpu_count() or 1)
-    fresh = {name: (notebook, ready) for name, (notebook, ready, _) in entries.items() if not ready.exists()}
-    _say(f"executing {len(fresh)} of {len(entries)} notebooks" if execute else "showing saved outputs, executing nothing")
-    with ThreadPoolExecutor(workers) as pool:
-        _each(pool, _execute_into if execute else _copy, fresh, "executed" if execute else "read")
+    _say(f"executing {len(missing)} of {len(found)} notebooks" if execute else "showing the saved outputs of every notebook")
+    if execute:
+        run_apart(_execute_all(missing))
+    else:
+        for notebook, target in missing.values():
+            with _whole(target) as half:
+                shutil.copyfile(notebook, half)
+    for entry in set(cache.iterdir()) - {path.parent.parent for path in found.values()}:
+        shutil.rmtree(entry)
+    return found
 
-    unprocessed = {name: (ready, done) for name, (_, ready, done) in entries.items() if not done.exists()}
-    if unprocessed:
-        # An interrupt is the parent's to handle; it ends the pool.
-        with ProcessPoolExecutor(min(workers, len(unprocessed)), get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-            _each(pool, _process_notebook, unprocessed, "processed")
 
-    for old in set(cache.iterdir()) - {ready.parent.parent for _, ready, _ in entries.values()}:
-        shutil.rmtree(old)
-    return {name: done for name, (_, _, done) in entries.items()}
+def process_notebooks(
+    executed: dict[str, Path],  # What `execute_notebooks` gave
+) -> dict[str, Path]:  # The notebook as a renderer wants it, for each name
+    "Run nbdev's processing on every notebook for which the cache does not hold it; raises `BuildError` if it fails."
+    processed = {name: path.parent.parent / "processed" / path.name for name, path in executed.items()}
+    missing = {name: (executed[name], path) for name, path in processed.items() if not path.exists()}
+    if missing:
+        with ProcessPoolExecutor(min(_WORKERS, len(missing)), get_context("spawn"), _serve_parent) as pool:
+            jobs = {pool.submit(_process_notebook, *paths): name for name, paths in missing.items()}
+            for job in as_completed(jobs):
+                try:
+                    job.result()
+                except Exception as error:
+                    raise BuildError(f"{jobs[job]}: {error}") from error
+                _say(f"  processed {jobs[job]}")
+    return processed
 
 # %% ../nbs/api/site.ipynb #render-code
 def _last_change(path: Path, root: Path) -> int:
@@ -474,7 +513,7 @@ def build(
         if aside.exists() and not project.docs.exists():
             aside.rename(project.docs)
         start = time.monotonic()
-        processed = prepare_notebooks(project, execute)
+        processed = process_notebooks(execute_notebooks(project, execute))
         _say(f"rendering {len(processed)} pages with {renderer}")
         site = render(stage(project, processed), renderer)
         make_site_offline(site, project.address)
@@ -557,7 +596,8 @@ def serve(
         build(project, renderer, execute)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         _say(f"serving http://127.0.0.1:{server.server_port}/  (Ctrl-C ends it)")
-        sources = [project.nbs, project.package, *(project.root / name for name in ["images", "settings.ini", "_quarto.yml", "constraints.txt"])]
+        beside = ["images", "settings.ini", "_quarto.yml", "constraints.txt"]
+        sources = filter(Path.exists, [project.nbs, project.package, *(project.root / name for name in beside)])
         ignored = DefaultFilter(ignore_dirs=[*DefaultFilter.ignore_dirs, ".ipynb_checkpoints"], ignore_entity_patterns=[*DefaultFilter.ignore_entity_patterns, r"^nbdev\.yml$"])
         for changes in watch(*sources, watch_filter=ignored):
             _say("changed: " + ", ".join(sorted({os.path.relpath(path, project.root) for _, path in changes})))
@@ -624,6 +664,13 @@ def _parser():
     return parser
 
 
+def check_tools() -> None:
+    "Raise `BuildError` if a package that the build needs is not installed, before any time is spent."
+    missing = [name for name in ["lxml", "nbclient", "nbdev", "nbformat", "pypandoc", "smalldocs", "watchfiles"] if not find_spec(name)]
+    if missing:
+        raise BuildError(f"not installed: {', '.join(missing)}; what builds the site comes with pip install 'asl_explainer[dev]'")
+
+
 def main(
     arguments: list[str] | None = None,  # The command line; without it, the program's own
 ) -> int:  # 0, or 1 after a failure that was reported in one line, or 130 after an interrupted build
@@ -631,14 +678,12 @@ def main(
     options = vars(_parser().parse_args(arguments))
     command = options.pop("command")
     try:
+        check_tools()
         project = Project.find(Path.cwd())
         os.chdir(project.root)  # where nbdev looks for its settings
         {"build": build, "serve": serve, "readme": readme}[command](project, **options)
     except BuildError as error:
         print(f"asl-docs: {error}", file=sys.stderr)
-        return 1
-    except ModuleNotFoundError as error:
-        print(f"asl-docs: {error.name} is not installed; what builds the site comes with: pip install 'asl_explainer[dev]'", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nasl-docs: stopped", file=sys.stderr)

@@ -1,0 +1,51 @@
+# Each target sets up what it needs. `make docs` and `make test` are all that a newcomer has to know.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help docs build test lab notebooks check-python
+
+help:
+	@echo 'make docs       build the site and serve it at a printed address'
+	@echo 'make test       test the notebooks, the package and the site'
+	@echo 'make build      build the site into _docs/'
+	@echo 'make lab        open JupyterLab on the notebooks'
+	@echo 'make notebooks  export, execute and clean the notebooks, and write README.md'
+
+docs: $(READY)
+	$(BIN)/asl-docs serve
+
+build: $(READY)
+	$(BIN)/asl-docs build
+
+test: $(READY)
+	@echo '== the notebooks as tests'
+	$(BIN)/nbdev_test --do_print
+	@echo '== the package, the builder and the site in a browser'
+	$(BIN)/python tests/browser.py
+	$(BIN)/python -m pytest
+
+lab: $(READY)
+	$(BIN)/jupyter lab --notebook-dir nbs
+
+notebooks: $(READY)
+	$(BIN)/nbdev_export
+	find nbs -name '*.ipynb' -not -path '*/.*' -exec $(BIN)/jupyter execute --inplace {} +
+	$(BIN)/nbdev_clean
+	$(BIN)/asl-docs readme
+
+# The environment is made again when what it should hold has changed.
+$(READY): settings.ini setup.py pyproject.toml constraints.txt | check-python
+	@echo '== setting up $(VENV): this takes a few minutes the first time'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]' || \
+	  { echo 'The installation failed. See the message above; once it is mended, run make again and it goes on.'; exit 1; }
+	touch $@
+
+check-python:
+	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' 2>/dev/null || \
+	  { echo 'Python 3.11 or newer with venv is needed, and $(PYTHON) is not that.'; \
+	    echo 'On Debian: apt-get install python3 python3-venv. On macOS: brew install python.'; \
+	    echo 'Another one is chosen with: make PYTHON=python3.12 docs'; exit 1; }

@@ -1,0 +1,89 @@
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import browser as browser_finder
+import nbformat
+import pytest
+from hypothesis import settings
+
+# A property is about what is computed, not about how long it takes on a busy machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args):
+    "Playwright drives the browser that is there; without one the tests are skipped, but in CI they fail."
+    path = browser_finder.find()
+    if path is None:
+        message = "no Chromium or Chrome was found; `python tests/browser.py` installs one"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    args = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    if os.geteuid() == 0:
+        args.append("--no-sandbox")  # Chromium refuses to run as root with its sandbox
+    return {**browser_type_launch_args, "executable_path": path, "args": args}
+
+
+def asl_docs(folder, *arguments, **kwargs):
+    "Run the command asl-docs in a folder."
+    return subprocess.run([BIN / "asl-docs", *arguments], cwd=folder, capture_output=True, text=True, timeout=900, **kwargs)
+
+
+def digests(folder):
+    "What each file of a folder holds."
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="session")
+def site():
+    "This project's site, built."
+    built = asl_docs(ROOT, "build")
+    assert built.returncode == 0, built.stdout + built.stderr
+    return ROOT / "_docs"
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="session")
+def site_url(site):
+    "The built site's address, as a plain web server serves it."
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(site))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def write_notebook(path, title, *sources):
+    "A small notebook: a title, then code."
+    cells = [nbformat.v4.new_markdown_cell(f"# {title}", id="title")]
+    cells += [nbformat.v4.new_code_cell(source, id=f"code-{n}") for n, source in enumerate(sources, 1)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+
+
+@pytest.fixture
+def small_project(tmp_path):
+    "A project like this one with two small pages of its own."
+    root = tmp_path / "project"
+    shutil.copytree(ROOT / "asl_explainer", root / "asl_explainer", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ["settings.ini", "constraints.txt"]:
+        shutil.copy(ROOT / name, root)
+    (root / "_quarto.yml").write_text("project: {type: website, output-dir: _docs}\nmetadata-files: [nbdev.yml]\nformat: {html: {theme: litera}}\n")
+    (root / "nbs").mkdir()
+    (root / "nbs/_quarto.yml").symlink_to("../_quarto.yml")
+    write_notebook(root / "nbs/index.ipynb", "Landing", "40 + 2")
+    write_notebook(root / "nbs/learn/chapter.ipynb", "Chapter", "'first ' + 'edition'")
+    return root

@@ -1,0 +1,174 @@
+"""What asl-docs does when things go wrong, and what it promises when they go right."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from urllib.request import urlopen
+
+import nbformat
+import pytest
+from conftest import BIN, ROOT, asl_docs, digests, write_notebook
+
+
+def built(project):
+    result = asl_docs(project, "build")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+def fails(project, *arguments, **kwargs):
+    "Run asl-docs, expect a failure that is explained without a traceback, and return what it said."
+    result = asl_docs(project, *arguments, **kwargs)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stderr.startswith("asl-docs: ")
+    return result.stderr
+
+
+def started(project, *arguments):
+    "Start asl-docs in the background; its output can be read line by line."
+    return subprocess.Popen([BIN / "asl-docs", *arguments], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def read_until(process, text):
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return line
+    pytest.fail(f"{text!r} was not printed; this was:\n{''.join(lines)}")
+
+
+def test_a_second_build_executes_nothing_and_gives_the_same_bytes(site):
+    first = digests(site)
+    assert "executing 0 of" in built(ROOT).stdout
+    assert digests(site) == first
+    assert "sitemap.xml" in first
+
+
+def test_only_what_changed_is_executed(small_project):
+    built(small_project)
+    write_notebook(small_project / "nbs/learn/chapter.ipynb", "Chapter", "'second ' + 'edition'")
+    assert "executing 1 of 2" in built(small_project).stdout
+    assert "second edition" in (small_project / "_docs/learn/chapter.html").read_text()
+    with open(small_project / "constraints.txt", "a") as constraints:
+        constraints.write("some-package==1.0\n")
+    assert "executing 2 of 2" in built(small_project).stdout
+
+
+def test_a_notebook_that_raises_fails_the_build_and_leaves_the_old_site(small_project):
+    built(small_project)
+    before = digests(small_project / "_docs")
+    write_notebook(small_project / "nbs/learn/broken.ipynb", "Broken", "1 + 1", "labels = {}\nlabels['cat']")
+    said = fails(small_project, "build")
+    assert said.startswith("asl-docs: learn/broken.ipynb: code cell 2 (id code-2) raised KeyError: 'cat'")
+    assert "labels['cat']" in said
+    assert digests(small_project / "_docs") == before
+    write_notebook(small_project / "nbs/learn/broken.ipynb", "Mended", "1 + 1")
+    built(small_project)
+    assert (small_project / "_docs/learn/broken.html").is_file()
+
+
+@pytest.mark.parametrize("moment", ["executing", "executed", "processed", "rendering"])
+def test_a_killed_build_leaves_the_old_site_or_the_new(small_project, moment):
+    built(small_project)
+    before = digests(small_project / "_docs")
+    write_notebook(small_project / "nbs/learn/chapter.ipynb", "Chapter", "import time; time.sleep(1)", "'new'")
+    process = started(small_project, "build")
+    read_until(process, moment)
+    process.kill()
+    process.communicate()
+    left = digests(small_project / "_docs")
+    built(small_project)
+    assert left in (before, digests(small_project / "_docs"))
+    assert "&#x27;new&#x27;" in (small_project / "_docs/learn/chapter.html").read_text().replace("'new'", "&#x27;new&#x27;")
+
+
+def test_saved_outputs_can_be_shown_without_executing(small_project):
+    path = small_project / "nbs/learn/chapter.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[1].outputs = [nbformat.v4.new_output("stream", text="saved by hand")]
+    nbformat.write(notebook, path)
+    result = asl_docs(small_project, "build", "--no-execute")
+    assert result.returncode == 0, result.stderr
+    assert "saved by hand" in (small_project / "_docs/learn/chapter.html").read_text()
+
+
+def test_a_picture_without_a_text_alternative_fails_the_build(small_project):
+    write_notebook(small_project / "nbs/learn/chapter.ipynb", "Chapter", "from IPython.display import SVG\nSVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>')")
+    assert "learn/chapter.html: a picture has no text alternative" in fails(small_project, "build")
+
+
+def test_a_page_that_would_fetch_from_another_host_fails_the_build(small_project):
+    write_notebook(small_project / "nbs/learn/chapter.ipynb", "Chapter", "from IPython.display import HTML\nHTML('<script src=\"https://cdn.example/x.js\"></script>')")
+    assert "would fetch https://cdn.example/x.js from another host" in fails(small_project, "build")
+
+
+def test_a_missing_configuration_is_named(small_project):
+    (small_project / "nbs/_quarto.yml").unlink()
+    assert "nbs/_quarto.yml is missing" in fails(small_project, "build")
+
+
+def test_a_broken_configuration_is_named(small_project):
+    (small_project / "_quarto.yml").write_text("project: [unclosed\n")
+    assert "_quarto.yml" in fails(small_project, "build")
+
+
+def test_outside_a_project_it_says_so(tmp_path):
+    assert "no settings.ini" in fails(tmp_path, "build")
+
+
+def test_a_missing_dependency_is_named(small_project):
+    code = "import sys; sys.modules['nbclient'] = None; from asl_explainer.site import main; sys.exit(main(['build']))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=small_project, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr == "asl-docs: not installed: nbclient; what builds the site comes with pip install 'asl_explainer[dev]'\n"
+
+
+def test_quarto_is_asked_for_and_not_there(small_project):
+    path = os.pathsep.join(folder for folder in os.environ["PATH"].split(os.pathsep) if not os.path.exists(f"{folder}/quarto"))
+    assert "quarto is not on PATH" in fails(small_project, "build", "--renderer", "quarto", env={**os.environ, "PATH": path})
+
+
+def test_a_busy_port_is_named(small_project):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"port {port} is in use" in fails(small_project, "serve", "--port", str(port))
+
+
+def test_serve_rebuilds_and_reloads_on_a_change_and_ends_cleanly(small_project, page):
+    process = started(small_project, "serve")
+    try:
+        address = re.search(r"http://127\.0\.0\.1:(\d+)/", read_until(process, "serving"))
+        with socket.socket() as elsewhere:  # another address of this same computer
+            assert elsewhere.connect_ex(("127.0.0.2", int(address[1]))) != 0
+        page.goto(f"{address[0]}learn/chapter.html")
+        assert "first edition" in page.content()
+
+        write_notebook(small_project / "nbs/learn/chapter.ipynb", "Chapter", "1 / 0")
+        read_until(process, "the site is as it was before")
+        assert b"first edition" in urlopen(f"{address[0]}learn/chapter.html").read()
+
+        write_notebook(small_project / "nbs/learn/chapter.ipynb", "Chapter", "'second ' + 'edition'")
+        page.get_by_text("second edition").wait_for(timeout=30_000)
+        assert "EventSource" not in (small_project / "_docs/learn/chapter.html").read_text()
+    finally:
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+    assert process.returncode == 0 and "Traceback" not in said and "asl-docs: stopped" in said
+
+
+def test_an_interrupted_build_leaves_no_traceback(small_project):
+    write_notebook(small_project / "nbs/learn/chapter.ipynb", "Chapter", "import time; time.sleep(60)")
+    process = started(small_project, "build")
+    read_until(process, "executed index.ipynb")
+    start = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in said
+    assert time.monotonic() - start < 20

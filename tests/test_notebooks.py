@@ -1,0 +1,74 @@
+"""The notebooks and what is made from them: the exported files, the saved outputs, README.md."""
+import os
+import shutil
+import subprocess
+
+import nbformat
+import pytest
+from conftest import BIN, ROOT, digests
+
+from asl_explainer.site import Project, execute_notebooks, notebook_to_readme
+
+NOTEBOOKS = sorted(path.relative_to(ROOT / "nbs").as_posix() for path in (ROOT / "nbs").rglob("*.ipynb") if not any(part.startswith((".", "_")) for part in path.relative_to(ROOT / "nbs").parts))
+
+
+def copy_of_the_project(folder):
+    "The files that nbdev reads and writes."
+    for name in ["nbs", "asl_explainer"]:
+        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", ".*", "nbdev.yml"))
+    for name in ["settings.ini", "pyproject.toml", "_quarto.yml"]:
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+@pytest.mark.parametrize("command, folder", [("nbdev_export", "asl_explainer"), ("nbdev_clean", "nbs")])
+def test_exporting_and_cleaning_change_nothing(tmp_path, command, folder):
+    project = copy_of_the_project(tmp_path)
+    before = digests(project / folder)
+    done = subprocess.run([BIN / command], cwd=project, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert digests(project / folder) == before, f"run `make notebooks` and commit what {command} changes"
+
+
+@pytest.fixture(scope="module")
+def executed():
+    os.chdir(ROOT)
+    return {name: nbformat.read(path, as_version=4) for name, path in execute_notebooks(Project.find(ROOT)).items()}
+
+
+def shown(output):
+    "What an output shows: its text to the letter, and of a picture only its kind."
+    if output.output_type == "stream":
+        return output.name, output.text
+    return {kind: content if kind.startswith("text/") else "a picture" for kind, content in output.data.items()}
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_saved_outputs_are_what_executing_gives(name, executed):
+    saved = nbformat.read(ROOT / "nbs" / name, as_version=4)
+    for cell, run in zip(saved.cells, executed[name].cells, strict=True):
+        assert cell.id == run.id
+        if cell.cell_type == "code":
+            assert list(map(shown, cell.outputs)) == list(map(shown, run.outputs)), f"cell {cell.id}: run `make notebooks`"
+            assert not any(output.get("name") == "stderr" for output in cell.outputs), f"cell {cell.id} complains"
+
+
+def test_no_widget_is_saved():
+    for name in NOTEBOOKS:
+        text = (ROOT / "nbs" / name).read_text()
+        assert "application/vnd.jupyter.widget" not in text, name
+
+
+def test_readme_is_the_landing_page():
+    text, pictures = notebook_to_readme(nbformat.read(ROOT / "nbs/index.ipynb", as_version=4))
+    assert (ROOT / "README.md").read_text() == text, "run `asl-docs readme`"
+    assert pictures
+    for path, svg in pictures.items():
+        assert (ROOT / path).read_text() == svg, "run `asl-docs readme`"
+
+
+def test_readme_links_lead_somewhere():
+    import re
+
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()):
+        assert target.startswith("https://") or (ROOT / target).is_file(), target

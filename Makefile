@@ -28,7 +28,7 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 lab: $(READY)
-	$(BIN)/jupyter lab --notebook-dir nbs
+	$(BIN)/jupyter lab --notebook-dir nbs $(if $(filter 0,$(shell id -u)),--allow-root)
 
 notebooks: $(READY)
 	$(BIN)/nbdev_export
@@ -40,7 +40,7 @@ notebooks: $(READY)
 $(READY): settings.ini setup.py pyproject.toml constraints.txt | check-python
 	@echo '== setting up $(VENV): this takes a few minutes the first time'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]' || \
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]' || \
 	  { echo 'The installation failed. See the message above; once it is mended, run make again and it goes on.'; exit 1; }
 	touch $@
 

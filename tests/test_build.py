@@ -133,6 +133,27 @@ def test_quarto_is_asked_for_and_not_there(small_project):
     assert "quarto is not on PATH" in fails(small_project, "build", "--renderer", "quarto", env={**os.environ, "PATH": path})
 
 
+def fake_quarto(folder, script):
+    "An environment in which `quarto` is a small shell script."
+    folder.mkdir()
+    (folder / "quarto").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "quarto").chmod(0o755)
+    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_quarto_renders_where_it_is_on_path(small_project, tmp_path):
+    page = '<html><body><a href="https://asl-explainer.github.io/asl_explainer/learn/chapter.html">next</a></body></html>'
+    env = fake_quarto(tmp_path / "bin", f"ls learn/chapter.ipynb _quarto.yml nbdev.yml && mkdir _docs && echo '{page}' > _docs/index.html")
+    result = asl_docs(small_project, "build", env=env)
+    assert result.returncode == 0 and "with quarto" in result.stdout, result.stderr
+    assert '<a href="learn/chapter.html">next</a>' in (small_project / "_docs/index.html").read_text()
+
+
+def test_what_quarto_complains_about_is_passed_on(small_project, tmp_path):
+    env = fake_quarto(tmp_path / "bin", "echo 'ERROR: unknown key' >&2; exit 1")
+    assert "quarto render failed:\nERROR: unknown key" in fails(small_project, "build", env=env)
+
+
 def test_a_busy_port_is_named(small_project):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help docs build test lab notebooks check-python
+.PHONY: help docs build test lab notebooks new-venv
 
 help:
 	@echo 'make docs       build the site and serve it at a printed address'
@@ -36,16 +36,17 @@ notebooks: $(READY)
 	$(BIN)/nbdev_clean
 	$(BIN)/asl-docs readme
 
-# The environment is made again when what it should hold has changed.
-$(READY): settings.ini setup.py pyproject.toml constraints.txt | check-python
+# The environment is brought up to date when what it should hold has changed.
+$(READY): settings.ini setup.py pyproject.toml constraints.txt
 	@echo '== setting up $(VENV): this takes a few minutes the first time'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory new-venv
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]' || \
-	  { echo 'The installation failed. See the message above; once it is mended, run make again and it goes on.'; exit 1; }
+	  { echo 'The installation failed: see above. Once that is mended, run make again and it goes on.'; exit 1; }
 	touch $@
 
-check-python:
+new-venv:
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' 2>/dev/null || \
 	  { echo 'Python 3.11 or newer with venv is needed, and $(PYTHON) is not that.'; \
 	    echo 'On Debian: apt-get install python3 python3-venv. On macOS: brew install python.'; \
 	    echo 'Another one is chosen with: make PYTHON=python3.12 docs'; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)

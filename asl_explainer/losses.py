@@ -46,7 +46,7 @@ def asymmetric_loss_reference(
     log_not_p_m = torch.logaddexp(F.logsigmoid(-logits), logits.new_tensor(clip).log()).clamp(max=0)
 
     lowest = logits.new_tensor(eps).log()
-    cross_entropy = -(targets * log_p.clamp(min=lowest) + (1 - targets) * log_not_p_m.clamp(min=lowest))
+    cross_entropy = targets * -log_p.clamp(min=lowest) + (1 - targets) * -log_not_p_m.clamp(min=lowest)
 
     weight = asymmetric_weight(p, p_m, targets, gamma_neg, gamma_pos)
     return cross_entropy * (weight.detach() if disable_torch_grad_focal_loss else weight)

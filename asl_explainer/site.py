@@ -33,12 +33,13 @@ from importlib.util import find_spec
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from posixpath import relpath
+from queue import SimpleQueue
 
 # %% auto #0
 __all__ = ['BuildError', 'Project', 'execute_notebook', 'run_apart', 'shared_inputs', 'input_digest', 'names_meant', 'link_names',
            'trim_svg', 'execute_notebooks', 'process_notebooks', 'stage', 'choose_renderer', 'render', 'tex_to_mathml',
-           'make_offline', 'make_site_offline', 'put_in_place', 'build', 'listen', 'serve', 'notebook_to_readme',
-           'readme', 'check_tools', 'main']
+           'make_offline', 'make_site_offline', 'put_in_place', 'one_at_a_time', 'build', 'listen', 'serve',
+           'notebook_to_readme', 'readme', 'check_tools', 'main']
 
 # %% ../nbs/api/site.ipynb #build-error
 class BuildError(Exception):
@@ -76,7 +77,7 @@ class Project:
     @property
     def work(self) -> Path:
         "Where a build keeps its cache and its half-made site."
-        return self.root / ".asl-docs"
+        return self.root / "_build"  # without a dot in front: Quarto takes no page from under a hidden folder
 
     def notebooks(self) -> list[Path]:
         "Every notebook of the site, in order."
@@ -95,9 +96,10 @@ async def execute_notebook(
     notebook = nbformat.read(path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for cell in code:
-        cell.outputs = []
         if re.search(r"^#\|\s*eval:\s*false", cell.source, re.MULTILINE):
             cell.metadata.tags = ["skip-execution"]
+        else:
+            cell.outputs = []
     client = NotebookClient(notebook, kernel_name="python3", record_timing=False, resources={"metadata": {"path": str(path.parent)}})
     manager = client.create_kernel_manager()
     # Sockets in a folder of our own, rather than ports, keep the machine's other users from talking to the kernel.
@@ -109,9 +111,9 @@ async def execute_notebook(
             number, cell = next((n, c) for n, c in enumerate(code, 1) if any(o.output_type == "error" for o in c.outputs))
             source = "\n".join("    " + line for line in cell.source.splitlines())
             raise BuildError(f"code cell {number} (id {cell.id}) raised {error.ename}: {error.evalue}\n{source}") from error
-        except DeadKernelError as error:
+        except (DeadKernelError, RuntimeError) as error:  # it died, or never answered
             complaints.seek(0)
-            raise BuildError("its kernel died\n" + "".join(complaints.readlines()[-10:])) from error
+            raise BuildError(f"its kernel failed: {error}\n" + "".join(complaints.readlines()[-10:])) from error
 
 
 def run_apart(main: Coroutine):
@@ -150,13 +152,17 @@ def shared_inputs(project: Project) -> str:
 
 
 def input_digest(
-    notebook: Path,  # The notebook
+    notebook: Path,  # A notebook's file
+    name: str,  # Its place among the notebooks, such as learn/timm_docs.ipynb
     shared: str,  # What `shared_inputs` gave
 ) -> str:  # Equal for two notebooks only if executing and processing them gives the same
-    "A digest of a notebook's place, code and text, and of all else that its outputs depend on. Its saved outputs are not in it."
-    cells = json.loads(notebook.read_bytes())["cells"]
-    content = [[cell["cell_type"], cell.get("id"), "".join(cell["source"])] for cell in cells]
-    return hashlib.sha256(json.dumps([shared, str(notebook), content]).encode()).hexdigest()[:32]
+    "A digest of a notebook's place, code and text, and of all else that its outputs depend on; its saved outputs are not in it. Raises `BuildError` for a file that is no notebook."
+    try:
+        cells = json.loads(notebook.read_bytes())["cells"]
+        content = [[cell["cell_type"], cell.get("id"), "".join(cell["source"])] for cell in cells]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BuildError(f"{name} is not a notebook that can be read: {error}") from error
+    return hashlib.sha256(json.dumps([shared, name, content]).encode()).hexdigest()[:32]
 
 # %% ../nbs/api/site.ipynb #process-code
 _BACKTICKED_IN_MODULE = re.compile(r"^#\|\s*default_exp\s+(\S+)", re.MULTILINE)
@@ -228,15 +234,24 @@ def _whole(target: Path):
     half.replace(target)
 
 
-def _serve_parent() -> None:
-    "Set up a worker process: an interrupt is the parent's to answer, and the worker ends when the parent does, however it ends."
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _end_with_parent() -> None:
+    "Set up a worker process that ends when its parent does, however that ends."
 
     def follow():
         parent_process().join()
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
+
+
+@contextmanager
+def _interrupts_held_back():
+    "Processes started here never get an interrupt, which is the parent's to answer; the parent gets it afterwards."
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _process_notebook(executed: Path, processed: Path) -> None:
@@ -258,7 +273,7 @@ def _say(message):
     print(message, flush=True)
 
 
-async def _execute_all(missing: dict[str, tuple[Path, Path]]) -> None:
+async def _execute_all(missing: dict[str, tuple[Path, Path]], shared: str) -> None:
     "Execute each named notebook into its place in the cache, a few at a time; the first failure ends them all."
     import nbformat
 
@@ -270,6 +285,8 @@ async def _execute_all(missing: dict[str, tuple[Path, Path]]) -> None:
             try:
                 with _whole(target) as half:
                     nbformat.write(await execute_notebook(notebook), half)
+                    if input_digest(half, name, shared) != target.parents[1].name:
+                        raise BuildError("it was changed while it was executed: build again")
             except BuildError as error:
                 raise BuildError(f"{name}: {error}") from error
             _say(f"  executed {name}  {time.monotonic() - start:.1f} s")
@@ -288,26 +305,23 @@ def execute_notebooks(
 ) -> dict[str, Path]:  # The notebook with its outputs for each name, such as learn/timm_docs.ipynb
     "Execute every notebook that the cache does not hold, several at a time; raises `BuildError` if one raises."
     cache = project.work / "cache"
-    shared = shared_inputs(project)
-    found, missing = {}, {}
-    for notebook in project.notebooks():
-        digest = input_digest(notebook, shared)
-        if not execute:
-            digest = "saved-" + hashlib.sha256(digest.encode() + notebook.read_bytes()).hexdigest()[:32]
-        name = notebook.relative_to(project.nbs).as_posix()
-        found[name] = cache / digest / "executed" / notebook.name
-        if not found[name].exists():
-            missing[name] = (notebook, found[name])
+    notebooks = {path.relative_to(project.nbs).as_posix(): path for path in project.notebooks()}
+    if not execute:
+        _say("showing the saved outputs of every notebook")
+        shutil.rmtree(project.work / "saved", ignore_errors=True)
+        saved = {name: project.work / "saved" / str(n) / "executed" / path.name for n, (name, path) in enumerate(notebooks.items())}
+        for name, path in saved.items():
+            path.parent.mkdir(parents=True)
+            shutil.copyfile(notebooks[name], path)
+        return saved
 
-    _say(f"executing {len(missing)} of {len(found)} notebooks" if execute else "showing the saved outputs of every notebook")
-    if execute:
-        run_apart(_execute_all(missing))
-    else:
-        for notebook, target in missing.values():
-            with _whole(target) as half:
-                shutil.copyfile(notebook, half)
-    for entry in set(cache.iterdir()) - {path.parent.parent for path in found.values()}:
-        shutil.rmtree(entry)
+    shared = shared_inputs(project)
+    found = {name: cache / input_digest(path, name, shared) / "executed" / path.name for name, path in notebooks.items()}
+    missing = {name: (notebooks[name], path) for name, path in found.items() if not path.exists()}
+    _say(f"executing {len(missing)} of {len(found)} notebooks")
+    run_apart(_execute_all(missing, shared))
+    for unused in set(cache.iterdir()) - {path.parents[1] for path in found.values()}:
+        shutil.rmtree(unused)
     return found
 
 
@@ -315,11 +329,12 @@ def process_notebooks(
     executed: dict[str, Path],  # What `execute_notebooks` gave
 ) -> dict[str, Path]:  # The notebook as a renderer wants it, for each name
     "Run nbdev's processing on every notebook for which the cache does not hold it; raises `BuildError` if it fails."
-    processed = {name: path.parent.parent / "processed" / path.name for name, path in executed.items()}
+    processed = {name: path.parents[1] / "processed" / path.name for name, path in executed.items()}
     missing = {name: (executed[name], path) for name, path in processed.items() if not path.exists()}
     if missing:
-        with ProcessPoolExecutor(min(_WORKERS, len(missing)), get_context("spawn"), _serve_parent) as pool:
-            jobs = {pool.submit(_process_notebook, *paths): name for name, paths in missing.items()}
+        with ProcessPoolExecutor(min(_WORKERS, len(missing)), get_context("spawn"), _end_with_parent) as pool:
+            with _interrupts_held_back():
+                jobs = {pool.submit(_process_notebook, *paths): name for name, paths in missing.items()}
             for job in as_completed(jobs):
                 try:
                     job.result()
@@ -331,8 +346,11 @@ def process_notebooks(
 # %% ../nbs/api/site.ipynb #render-code
 def _last_change(path: Path, root: Path) -> int:
     "When a file's content last changed, in seconds: its last commit, or else the file's own time."
-    commit = subprocess.run(["git", "log", "-1", "--format=%ct", "--", str(path)], cwd=root, capture_output=True, text=True)
-    return int(commit.stdout.strip() or path.stat().st_mtime)
+    try:
+        log = subprocess.run(["git", "log", "-1", "--format=%ct", "--", str(path)], cwd=root, capture_output=True, text=True)
+        return int(log.stdout)
+    except (OSError, ValueError):  # without git, outside a repository, or never committed
+        return int(path.stat().st_mtime)
 
 
 def stage(
@@ -407,8 +425,9 @@ def tex_to_mathml(
 
 # %% ../nbs/api/site.ipynb #offline-code
 # What a browser fetches by itself when it opens a page.
-_FETCHED = "//script/@src | //img/@src | //source/@src | //iframe/@src | //link[not(contains('canonical alternate next prev', @rel))]/@href"
-_ELSEWHERE = re.compile(r"(https?:)?//")
+_FETCHED = "//@src | //@srcset | //@poster | //object/@data | //link[not(@rel) or not(contains('canonical alternate next prev', @rel))]/@href"
+_ELSEWHERE = re.compile(r"\s*(https?:)?//")
+_FETCHED_BY_STYLE = re.compile(r"(?:url\(|@import)\s*['\"]?((?:https?:)?//[^'\")\s]+)")
 
 
 def make_offline(
@@ -425,15 +444,15 @@ def make_offline(
     if spans:
         # The renderer leaves TeX between \( and \) or \[ and \] for a script from elsewhere, which then has nothing to do.
         formulas = [(span.text_content().strip()[2:-2], "display" in span.get("class")) for span in spans]
-        for span, math in zip(spans, tex_to_mathml(formulas)):
+        for span, math in zip(spans, tex_to_mathml(formulas), strict=True):
             span.text = None
             span[:] = [lxml.html.fragment_fromstring(math)]
-        for loaded in page.xpath("//*[contains(@src | @href, '/katex')]"):
+        for loaded in page.xpath("//script[contains(@src, '/katex')] | //link[contains(@href, '/katex')]"):
             loaded.drop_tree()
 
     for link in page.xpath("//a[@href]"):
         if link.get("href").startswith(address):
-            link.set("href", relpath(link.get("href").removeprefix(address), Path(place).parent.as_posix()))
+            link.set("href", relpath(link.get("href").removeprefix(address) or ".", Path(place).parent.as_posix()))
 
     for drawing in page.xpath("//svg[@alt]"):  # an inline SVG is named by aria-label, not by alt
         drawing.set("role", "img")
@@ -444,6 +463,7 @@ def make_offline(
         cell = unnamed[0].xpath("ancestor::div[contains(@class, 'cell ') or @class='cell'][1]/@id")
         raise BuildError(f"{place}: a picture has no text alternative ({', '.join(cell) or 'not in a cell'}): give its cell `#| fig-alt:`")
     fetched = [url for url in page.xpath(_FETCHED) if _ELSEWHERE.match(url)]
+    fetched += [url for style in page.xpath("//style/text() | //@style") for url in _FETCHED_BY_STYLE.findall(style)]
     if fetched:
         raise BuildError(f"{place}: the page would fetch {fetched[0]} from another host")
     return "<!DOCTYPE html>\n" + lxml.html.tostring(page, encoding="unicode") + "\n"
@@ -454,7 +474,7 @@ def make_site_offline(site: Path, address: str) -> None:
     for path in sorted(site.rglob("*.html")):
         path.write_text(make_offline(path.read_text(encoding="utf-8"), path.relative_to(site).as_posix(), address), encoding="utf-8")
     for path in sorted(site.rglob("*.css")):
-        elsewhere = re.search(r"(?:url\(|@import)\s*['\"]?((?:https?:)?//[^'\")\s]+)", path.read_text(encoding="utf-8"))
+        elsewhere = _FETCHED_BY_STYLE.search(path.read_text(encoding="utf-8"))
         if elsewhere:
             raise BuildError(f"{path.relative_to(site)}: the stylesheet would fetch {elsewhere[1]} from another host")
 
@@ -463,10 +483,13 @@ def _exchange(a: Path, b: Path) -> None:
     "Exchange two folders in one step; raises `OSError` where the system cannot."
     libc = ctypes.CDLL(None, use_errno=True)
     swap_flag, here = 2, -100  # RENAME_EXCHANGE and RENAME_SWAP are both 2; -100 is Linux's AT_FDCWD
-    if sys.platform == "darwin":
-        failed = libc.renamex_np(os.fsencode(a), os.fsencode(b), swap_flag)
-    else:
-        failed = libc.renameat2(here, os.fsencode(a), here, os.fsencode(b), swap_flag)
+    try:
+        if sys.platform == "darwin":
+            failed = libc.renamex_np(os.fsencode(a), os.fsencode(b), swap_flag)
+        else:
+            failed = libc.renameat2(here, os.fsencode(a), here, os.fsencode(b), swap_flag)
+    except AttributeError:  # a system library without that call
+        raise OSError(errno.ENOSYS, "folders cannot be exchanged") from None
     if failed:
         raise OSError(ctypes.get_errno(), f"{a} and {b} cannot be exchanged")
 
@@ -482,15 +505,22 @@ def put_in_place(
         return
     try:
         _exchange(new, target)
-    except (OSError, AttributeError):
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+            raise
         shutil.rmtree(aside, ignore_errors=True)
         target.rename(aside)
-        new.rename(target)
+        try:
+            new.rename(target)
+        except OSError:
+            aside.rename(target)
+            raise
         shutil.rmtree(aside)
 
 # %% ../nbs/api/site.ipynb #build-code
 @contextmanager
-def _one_at_a_time(project: Project):
+def one_at_a_time(project: Project):
+    "Wait until no other process builds this project, and keep others from it meanwhile."
     project.work.mkdir(exist_ok=True)
     with open(project.work / "lock", "w") as lock:
         try:
@@ -508,7 +538,7 @@ def build(
 ) -> Path:  # The built site
     "Build the site. Raises `BuildError`, and then leaves the earlier site as it was."
     renderer = choose_renderer(renderer)
-    with _one_at_a_time(project):
+    with one_at_a_time(project):
         aside = project.work / "previous"
         if aside.exists() and not project.docs.exists():
             aside.rename(project.docs)
@@ -516,6 +546,9 @@ def build(
         processed = process_notebooks(execute_notebooks(project, execute))
         _say(f"rendering {len(processed)} pages with {renderer}")
         site = render(stage(project, processed), renderer)
+        pageless = [name for name in processed if not (site / name).with_suffix(".html").is_file()]
+        if pageless:
+            raise BuildError(f"{renderer} made no page of {', '.join(pageless)}")
         make_site_offline(site, project.address)
         put_in_place(site, project.docs, aside)
         shutil.rmtree(project.work / "staging")
@@ -526,26 +559,34 @@ def build(
 class _Handler(SimpleHTTPRequestHandler):
     "Serves the built site, and tells the open pages when it has been built again."
 
+    builds = 0  # how many builds there have been
     built = threading.Condition()
-    script = b"<script>new EventSource('/__built').onmessage = () => location.reload()</script>"
 
     def do_GET(self):
-        if self.path == "/__built":
-            self.tell_when_built()
+        if self.path.startswith("/__built?"):
+            self.tell_when_built(since=self.path.partition("?")[2])
         else:
             super().do_GET()
 
-    def tell_when_built(self):
+    def tell_when_built(self, since):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
         try:
             while True:
                 with self.built:
-                    news = self.built.wait(timeout=20)
+                    news = self.built.wait_for(lambda: str(_Handler.builds) != since, timeout=20)
                 self.wfile.write(b"data: built\n\n" if news else b": still here\n\n")
+                if news:
+                    return
         except OSError:
             pass  # the page was closed
+
+    @classmethod
+    def tell(cls):
+        with cls.built:
+            cls.builds += 1
+            cls.built.notify_all()
 
     def send_head(self):
         path = Path(self.translate_path(self.path))
@@ -553,7 +594,8 @@ class _Handler(SimpleHTTPRequestHandler):
             path /= "index.html"
         if path.suffix != ".html" or not path.is_file():
             return super().send_head()
-        body = path.read_bytes().replace(b"</body>", self.script + b"</body>")
+        script = f"<script>new EventSource('/__built?{self.builds}').onmessage = () => location.reload()</script></body>"
+        body = path.read_bytes().replace(b"</body>", script.encode())
         self.send_response(200)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
@@ -590,24 +632,35 @@ def serve(
     execute: bool = True,  # Execute what the cache does not hold, or show the saved outputs
 ) -> None:
     "Build the site, serve it on 127.0.0.1, and rebuild and reload on every change, until interrupted."
+    from nbdev.config import get_config
     from watchfiles import DefaultFilter, watch
 
+    beside = ["images", "settings.ini", "_quarto.yml", "constraints.txt"]
+    sources = [path for path in [project.nbs, project.package, *(project.root / name for name in beside)] if path.exists()]
+    wanted = DefaultFilter(ignore_dirs=[*DefaultFilter.ignore_dirs, ".ipynb_checkpoints"], ignore_entity_patterns=[*DefaultFilter.ignore_entity_patterns, r"^nbdev\.yml$"])
+    changes = SimpleQueue()  # filled from the start, so that what is saved during a build is not missed
+    ended = threading.Event()
+
+    def collect():
+        for changed in watch(*sources, watch_filter=wanted, stop_event=ended):
+            changes.put(sorted({os.path.relpath(path, project.root) for _, path in changed}))
+
     with listen(project.docs, port) as server:
-        build(project, renderer, execute)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        _say(f"serving http://127.0.0.1:{server.server_port}/  (Ctrl-C ends it)")
-        beside = ["images", "settings.ini", "_quarto.yml", "constraints.txt"]
-        sources = filter(Path.exists, [project.nbs, project.package, *(project.root / name for name in beside)])
-        ignored = DefaultFilter(ignore_dirs=[*DefaultFilter.ignore_dirs, ".ipynb_checkpoints"], ignore_entity_patterns=[*DefaultFilter.ignore_entity_patterns, r"^nbdev\.yml$"])
-        for changes in watch(*sources, watch_filter=ignored):
-            _say("changed: " + ", ".join(sorted({os.path.relpath(path, project.root) for _, path in changes})))
-            try:
-                build(project, renderer, execute)
-            except BuildError as error:
-                _say(f"asl-docs: {error}\nthe site is as it was before")
-            else:
-                with _Handler.built:
-                    _Handler.built.notify_all()
+        threading.Thread(target=collect, daemon=True).start()
+        try:
+            build(project, renderer, execute)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            _say(f"serving http://127.0.0.1:{server.server_port}/  (Ctrl-C ends it)")
+            while True:
+                _say("changed: " + ", ".join(changes.get()))
+                get_config.cache_clear()  # nbdev keeps the settings that it read first
+                try:
+                    build(Project.find(project.root), renderer, execute)
+                    _Handler.tell()
+                except (BuildError, OSError) as error:
+                    _say(f"asl-docs: {error}\nthe site is as it was before")
+        finally:
+            ended.set()
 
 # %% ../nbs/api/site.ipynb #readme-code
 def notebook_to_readme(
@@ -666,7 +719,7 @@ def _parser():
 
 def check_tools() -> None:
     "Raise `BuildError` if a package that the build needs is not installed, before any time is spent."
-    missing = [name for name in ["lxml", "nbclient", "nbdev", "nbformat", "pypandoc", "smalldocs", "watchfiles"] if not find_spec(name)]
+    missing = [name for name in ["ipykernel", "lxml", "nbclient", "nbdev", "nbformat", "pypandoc", "smalldocs", "watchfiles"] if not find_spec(name)]
     if missing:
         raise BuildError(f"not installed: {', '.join(missing)}; what builds the site comes with pip install 'asl_explainer[dev]'")
 
@@ -682,7 +735,7 @@ def main(
         project = Project.find(Path.cwd())
         os.chdir(project.root)  # where nbdev looks for its settings
         {"build": build, "serve": serve, "readme": readme}[command](project, **options)
-    except BuildError as error:
+    except (BuildError, OSError) as error:
         print(f"asl-docs: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -2,9 +2,11 @@ import functools
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -39,6 +41,40 @@ def asl_docs(folder, *arguments, **kwargs):
     return subprocess.run([BIN / "asl-docs", *arguments], cwd=folder, capture_output=True, text=True, timeout=900, **kwargs)
 
 
+@contextmanager
+def started(command, folder, seconds=120):
+    """Start a program whose output can be read line by line.
+
+    It and its children are a group of their own, as in a terminal. After the given time it is killed, so that a test
+    that waits for a line in vain fails."""
+
+    def listen_to_interrupts():  # even where this test run was started in a way that ignores them
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0, preexec_fn=listen_to_interrupts
+    )
+    timer = threading.Timer(seconds, os.killpg, [process.pid, signal.SIGKILL])
+    timer.start()
+    try:
+        yield process
+    finally:
+        timer.cancel()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def read_until(process, text):
+    "The first line that contains a text."
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return line
+    pytest.fail(f"{text!r} was not printed; this was:\n{''.join(lines)}")
+
+
 def digests(folder):
     "What each file of a folder holds."
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
@@ -47,7 +83,7 @@ def digests(folder):
 @pytest.fixture(scope="session")
 def site():
     "This project's site, built."
-    built = asl_docs(ROOT, "build")
+    built = asl_docs(ROOT, "build", "--renderer", "smalldocs")
     assert built.returncode == 0, built.stdout + built.stderr
     return ROOT / "_docs"
 

@@ -1,5 +1,5 @@
 """The notebooks and what is made from them: the exported files, the saved outputs, README.md."""
-import os
+import re
 import shutil
 import subprocess
 
@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from conftest import BIN, ROOT, digests
 
-from asl_explainer.site import Project, execute_notebooks, notebook_to_readme
+from asl_explainer.site import Project, execute_notebooks, notebook_to_readme, one_at_a_time
 
 NOTEBOOKS = sorted(path.relative_to(ROOT / "nbs").as_posix() for path in (ROOT / "nbs").rglob("*.ipynb") if not any(part.startswith((".", "_")) for part in path.relative_to(ROOT / "nbs").parts))
 
@@ -32,8 +32,9 @@ def test_exporting_and_cleaning_change_nothing(tmp_path, command, folder):
 
 @pytest.fixture(scope="module")
 def executed():
-    os.chdir(ROOT)
-    return {name: nbformat.read(path, as_version=4) for name, path in execute_notebooks(Project.find(ROOT)).items()}
+    project = Project.find(ROOT)
+    with one_at_a_time(project):
+        return {name: nbformat.read(path, as_version=4) for name, path in execute_notebooks(project).items()}
 
 
 def shown(output):
@@ -68,7 +69,5 @@ def test_readme_is_the_landing_page():
 
 
 def test_readme_links_lead_somewhere():
-    import re
-
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()):
         assert target.startswith("https://") or (ROOT / target).is_file(), target

@@ -1,4 +1,7 @@
 # Each target sets up what it needs. `make docs` and `make test` are all that a newcomer has to know.
+# The environment is our own, whichever one the caller is in.
+unexport VIRTUAL_ENV
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

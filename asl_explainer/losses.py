@@ -5,6 +5,7 @@
 # %% ../nbs/api/losses.ipynb #imports
 from __future__ import annotations
 
+import functools
 import math
 from numbers import Real
 
@@ -13,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # %% auto #0
-__all__ = ['asymmetric_weight', 'asymmetric_loss_reference', 'AsymmetricLossMultiLabel', 'AsymmetricLossSingleLabel']
+__all__ = ['check_targets', 'asymmetric_weight', 'asymmetric_loss_reference', 'asymmetric_loss', 'AsymmetricLossMultiLabel',
+           'AsymmetricLossSingleLabel']
 
 # %% ../nbs/api/losses.ipynb #weight
 def asymmetric_weight(
@@ -38,6 +40,7 @@ def asymmetric_loss_reference(
     clip: float = 0.05,  # Probability margin m of the negatives, in [0, 1)
     eps: float = 1e-8,  # Smallest argument that a logarithm is given
     disable_torch_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
+    shift_focus: bool = True,  # Weigh negatives by the shifted probability, as the paper does, or by p itself
 ) -> Tensor:  # Loss of each label, in the shape of `logits`
     "The asymmetric loss of each label (arXiv 2009.14119, equations 4 to 6), with a finite gradient for every gamma from 0 up."
     p = logits.sigmoid()
@@ -48,22 +51,195 @@ def asymmetric_loss_reference(
     lowest = logits.new_tensor(eps).log()
     cross_entropy = targets * -log_p.clamp(min=lowest) + (1 - targets) * -log_not_p_m.clamp(min=lowest)
 
-    weight = asymmetric_weight(p, p_m, targets, gamma_neg, gamma_pos)
+    weight = asymmetric_weight(p, p_m if shift_focus else p, targets, gamma_neg, gamma_pos)
     return cross_entropy * (weight.detach() if disable_torch_grad_focal_loss else weight)
 
+# %% ../nbs/api/losses.ipynb #fast-code
+def _absent_side(z, clip, eps, shift_focus=True):
+    "Of an absent label with logit z: its distance from being right and its cross-entropy, then the slopes of both in z."
+    not_p = (-z).sigmoid()
+    if not isinstance(clip, Tensor) and clip < torch.finfo(z.dtype).tiny:
+        p = z.sigmoid()
+        slope = p * not_p
+        distance, cross_entropy, distance_slope, cross_entropy_slope = p, -F.logsigmoid(-z), slope, p
+    else:
+        # From 1 - p rather than p: it keeps its digits where p is large, and where p is small the margin rules anyway.
+        slope = torch.addcmul(not_p, not_p, not_p, value=-1)
+        not_p_m = (not_p + clip).clamp(max=1)
+        p_m = 1 - not_p_m
+        cross_entropy, cross_entropy_slope = -not_p_m.log(), slope / not_p_m
+        distance, distance_slope = p_m, slope
+        if isinstance(clip, Tensor):  # for some labels it may be 0, and then 1 - p_m may round to 0
+            cross_entropy = torch.where(clip > 0, cross_entropy, -F.logsigmoid(-z))
+            cross_entropy_slope = torch.where(clip > 0, cross_entropy_slope, z.sigmoid())
+        if not shift_focus:
+            distance, cross_entropy_slope = z.sigmoid(), cross_entropy_slope * p_m.sign()
+    if eps > 0 and (isinstance(clip, Tensor) or clip < eps):  # a larger margin keeps the logarithm off its floor
+        highest = -math.log(eps)
+        cross_entropy_slope = cross_entropy_slope * (cross_entropy <= highest)
+        cross_entropy = cross_entropy.clamp(max=highest)
+    return distance, cross_entropy, distance_slope, cross_entropy_slope
+
+
+def _weigh(distance, cross_entropy, distance_slope, cross_entropy_slope, gamma, constant_weight):
+    "The loss, cross_entropy * distance ** gamma, and its slope in z; both 0 where the distance is."
+    if not isinstance(gamma, Tensor) and gamma in range(1, 9):  # multiplying is many times cheaper than pow
+        per_distance = functools.reduce(torch.mul, [distance] * (int(gamma) - 1)) if gamma > 1 else torch.ones_like(distance)
+        weight = per_distance * distance
+    else:
+        off_zero = distance.clamp(min=torch.finfo(distance.dtype).tiny)
+        weight = off_zero**gamma * distance.sign()
+        per_distance = weight / off_zero
+    slope = weight * cross_entropy_slope
+    if not constant_weight:
+        slope = slope + per_distance * (cross_entropy * distance_slope) * gamma
+    return weight * cross_entropy, slope
+
+# %% ../nbs/api/losses.ipynb #blend-code
+def _any_label(z, y, gamma_neg, gamma_pos, clip, eps, pos_weight, constant_weight, shift_focus):
+    "Loss and slope of labels with any targets from 0 to 1."
+    neg, neg_ce, neg_slope, neg_ce_slope = _absent_side(z, clip, eps, shift_focus)
+    if shift_focus:  # inside the margin nothing depends on z; a weight of 0 says so for y = 0, but not for a blend
+        neg_slope, neg_ce_slope = neg_slope * neg.sign(), neg_ce_slope * neg.sign()
+    pos, pos_ce, pos_slope, pos_ce_slope = _absent_side(-z, 0, eps)
+    not_y, weighted_y = 1 - y, y * pos_weight
+    return _weigh(
+        y * pos + not_y * neg,
+        weighted_y * pos_ce + not_y * neg_ce,
+        not_y * neg_slope - y * pos_slope,
+        not_y * neg_ce_slope - weighted_y * pos_ce_slope,
+        y * gamma_pos + not_y * gamma_neg,
+        constant_weight,
+    )
+
+# %% ../nbs/api/losses.ipynb #blocks-code
+_BLOCK = 131_072  # labels; a few tensors of this size fit the cache of a processor core
+
+check_targets = True
+"""Whether the values of targets are checked. On a GPU the check waits for the device at each call; False turns it off."""
+
+
+def _check_range(smallest, largest):
+    if not (smallest >= 0 and largest <= 1):
+        value = largest if smallest >= 0 else smallest
+        hint = "; labels marked -1 are left out with ignore_index=-1" if value == -1 else ""
+        raise ValueError(f"targets contain {value:g}, expected values from 0 to 1{hint}")
+
+
+def _range(values):
+    return [bound.item() for bound in torch.aminmax(values)]
+
+
+def _in_blocks(z, y, gamma_neg, gamma_pos, clip, eps, pos_weight, constant_weight, shift_focus, summed):
+    "Loss, of each label or summed, and slope of labels on a CPU."
+    settings = [gamma_neg, gamma_pos, clip, pos_weight]
+    settings = [x.expand(z.shape).reshape(-1) if isinstance(x, Tensor) else x for x in settings]
+
+    def of(where):
+        return [x[where] if isinstance(x, Tensor) else x for x in settings]
+
+    shape, z, y = z.shape, z.reshape(-1), y.reshape(-1)
+    slope, loss = torch.empty_like(z), z.new_zeros(()) if summed else torch.empty_like(z)
+
+    def put(where, terms, counted=None):
+        "Keep the loss and the slope of some labels; of a sum, only of those that count 1."
+        slope[where] = terms[1]
+        if summed:
+            loss.add_(terms[0].sum() if counted is None else torch.dot(terms[0], counted))
+        else:
+            loss[where] = terms[0]
+
+    present = y.nonzero().squeeze(1)
+    values = y[present] if 4 * present.numel() <= y.numel() else y
+    smallest, largest = _range(values) if values.numel() else (1, 1)
+    if check_targets:
+        _check_range(smallest, largest)
+    few_present = smallest == 1
+
+    for start in range(0, z.numel(), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        gamma_neg, gamma_pos, clip, pos_weight = of(block)
+        if few_present:
+            put(block, _weigh(*_absent_side(z[block], clip, eps, shift_focus), gamma_neg, constant_weight), counted=1 - y[block])
+        else:
+            put(block, _any_label(z[block], y[block], gamma_neg, gamma_pos, clip, eps, pos_weight, constant_weight, shift_focus))
+
+    if few_present and present.numel():
+        gamma_neg, gamma_pos, clip, pos_weight = of(present)
+        present_loss, present_slope = _weigh(*_absent_side(-z[present], 0, eps), gamma_pos, constant_weight)
+        put(present, (pos_weight * present_loss, -pos_weight * present_slope))
+    return loss if summed else loss.view(shape), slope.view(shape)
+
+# %% ../nbs/api/losses.ipynb #function
+class _AsymmetricLoss(torch.autograd.Function):
+    "The loss of labels, of each or summed, with its slope written down rather than traced."
+
+    @staticmethod
+    def forward(z, y, *settings):
+        *settings, summed = settings
+        if z.device.type == "cpu" and not torch.compiler.is_compiling():
+            return _in_blocks(z, y, *settings, summed)
+        if check_targets and y.numel() and not torch.compiler.is_compiling():
+            _check_range(*_range(y))
+        loss, slope = _any_label(z, y, *settings)
+        return loss.sum() if summed else loss, slope
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        z, y, *settings = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.tensors = [n for n, x in enumerate(settings) if isinstance(x, Tensor)]
+        ctx.settings = [None if n in ctx.tensors else x for n, x in enumerate(settings)]
+        ctx.save_for_backward(output[1], z, y, *(settings[n] for n in ctx.tensors))
+
+    @staticmethod
+    def backward(ctx, grad, _):
+        slope, z, y, *tensors = ctx.saved_tensors
+        settings = list(ctx.settings)
+        for n, tensor in zip(ctx.tensors, tensors):
+            settings[n] = tensor
+        if torch.is_grad_enabled():
+            slope = _any_label(z, y, *settings[:-1])[1]
+        elif grad.dim() == 0 and grad.device.type == "cpu" and not torch.compiler.is_compiling() and grad == 1:
+            return slope, None, *(None for _ in settings)  # a sum that ends the graph: nothing to multiply by
+        return grad * slope, None, *(None for _ in settings)
+
+    @staticmethod
+    def vmap(info, in_dims, *inputs):
+        ranks = [x.dim() - (d is not None) for x, d in zip(inputs[:2], in_dims)]
+
+        def in_front(x, d):
+            if d is None:
+                return x
+            x = x.movedim(d, 0)
+            return x.reshape(x.shape[0], *[1] * (max(ranks) + 1 - x.dim()), *x.shape[1:])
+
+        *tensors_and_settings, summed = (in_front(x, d) for x, d in zip(inputs, in_dims))
+        z, y, *settings = tensors_and_settings
+        sizes = torch.broadcast_shapes(*(x.shape for x in tensors_and_settings if isinstance(x, Tensor)))
+        loss, slope = _AsymmetricLoss.apply(z.expand(sizes), y.expand(sizes), *settings, False)
+        return (loss.flatten(1).sum(1) if summed else loss, slope), (0, 0)
+
 # %% ../nbs/api/losses.ipynb #check-code
+_REDUCTIONS = ("sum", "mean", "batchmean", "none")
+
+
 def _check_number(name, value, low, high=math.inf):
-    "Raise unless low <= value < high."
-    if not isinstance(value, Real):
+    "Raise unless low <= value < high, for a number or for each number of a tensor."
+    bounds = f"a finite number at least {low}" if high == math.inf else f"a number in [{low}, {high})"
+    if isinstance(value, Tensor):
+        wrong = value[~((value >= low) & (value < high))]
+        if wrong.numel():
+            raise ValueError(f"{name} contains {wrong.flatten()[0].item():g}, expected {bounds} for each label")
+    elif not isinstance(value, Real):
         raise TypeError(f"{name} is {value!r}, expected a number")
-    if not low <= value < high:
-        bounds = f"at least {low}" if high == math.inf else f"in [{low}, {high})"
-        raise ValueError(f"{name} is {value!r}, expected a finite number {bounds}")
+    elif not low <= value < high:
+        raise ValueError(f"{name} is {value!r}, expected {bounds}")
 
 
-def _check_reduction(reduction):
-    if reduction not in _REDUCTIONS:
-        raise ValueError(f"reduction is {reduction!r}, expected one of {', '.join(map(repr, _REDUCTIONS))}")
+def _check_reduction(reduction, known=_REDUCTIONS):
+    if reduction not in known:
+        raise ValueError(f"reduction is {reduction!r}, expected one of {', '.join(map(repr, known))}")
 
 
 def _check_logits(logits):
@@ -71,53 +247,151 @@ def _check_logits(logits):
         raise TypeError(f"logits are {logits.dtype}, expected floating point, such as torch.float32")
 
 
-_REDUCTIONS = {"none": lambda loss: loss, "sum": torch.sum, "mean": torch.mean}
+def _check_settings(gamma_neg, gamma_pos, clip, eps, smoothing, reduction):
+    _check_number("gamma_neg", gamma_neg, 0)
+    _check_number("gamma_pos", gamma_pos, 0)
+    _check_number("clip", clip, 0, 1)
+    _check_number("eps", eps, 0, 1)
+    _check_number("smoothing", smoothing, 0, 1)
+    _check_reduction(reduction)
+
+# %% ../nbs/api/losses.ipynb #functional
+def _reduce(loss, left, reduction, weight):
+    "Weigh each label's loss, drop what is not left, and reduce; `left` is None or a mask."
+    if weight is not None:
+        loss = loss * weight
+    if left is not None:
+        loss = loss * left
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        return loss.sum()
+    count = loss.shape[0] if reduction == "batchmean" and loss.dim() else loss.numel() if left is None or reduction == "batchmean" else left.sum()
+    return loss.sum() / (count.clamp(min=1) if isinstance(count, Tensor) else max(count, 1))
+
+
+def _left(targets, ignore_index):
+    "Which labels count: None for all of them, or a mask."
+    if ignore_index is None:
+        return None
+    if not isinstance(ignore_index, Tensor):
+        return targets != ignore_index
+    if ignore_index.dtype != torch.bool or ignore_index.shape != targets.shape:
+        raise ValueError(f"ignore_index is a tensor of {ignore_index.dtype} in shape {tuple(ignore_index.shape)}, expected a number or a boolean mask in the shape of targets, {tuple(targets.shape)}")
+    return ~ignore_index
+
+
+def _check_fits(name, value, logits):
+    if isinstance(value, Tensor):
+        try:
+            fits = torch.broadcast_shapes(value.shape, logits.shape) == logits.shape
+        except RuntimeError:
+            fits = False
+        if not fits:
+            raise ValueError(f"{name} has shape {tuple(value.shape)}, expected one that broadcasts to the shape of logits, {tuple(logits.shape)}")
+
+
+def _loss_of_batch(
+    logits, targets, gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, smoothing, weight, pos_weight, ignore_index, shift_focus, reduction
+):
+    _check_logits(logits)
+    if targets.shape != logits.shape:
+        raise ValueError(f"targets have shape {tuple(targets.shape)}, expected the shape of logits, {tuple(logits.shape)}")
+    for name, value in {"gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "clip": clip, "weight": weight, "pos_weight": pos_weight}.items():
+        _check_fits(name, value, logits)
+    left = _left(targets, ignore_index)
+    if left is not None:
+        targets = targets.masked_fill(~left, 0)
+    # Half precision has too few digits for probabilities near 0 and 1.
+    z = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+    y = targets.to(z.dtype)
+    if smoothing:
+        if check_targets and not torch.compiler.is_compiling() and y.numel():
+            _check_range(*_range(y.detach()))
+        y = y * (1 - smoothing) + 0.5 * smoothing
+
+    settings = [x.to(z) if isinstance(x, Tensor) else x for x in [gamma_neg, gamma_pos, clip]]
+    settings += [eps, 1.0 if pos_weight is None else pos_weight.to(z) if isinstance(pos_weight, Tensor) else pos_weight]
+    settings += [disable_torch_grad_focal_loss, shift_focus]
+    if any(isinstance(x, Tensor) and x.requires_grad for x in [y, *settings]):
+        loss, _ = _any_label(z, y, *settings)  # autograd goes where no slope has been written down
+        return _reduce(loss, left, reduction, weight)
+    if weight is None and left is None and reduction != "none":
+        loss, _ = _AsymmetricLoss.apply(z, y, *settings, True)
+        count = {"sum": 1, "mean": z.numel(), "batchmean": len(z) if z.dim() else 1}[reduction]
+        return loss / max(count, 1) if count != 1 else loss
+    loss, _ = _AsymmetricLoss.apply(z, y, *settings, False)
+    return _reduce(loss, left, reduction, weight)
+
+
+def asymmetric_loss(
+    logits: Tensor,  # Scores before the sigmoid, any shape, floating point; half precision is computed in float32
+    targets: Tensor,  # Labels in the same shape: 1 present, 0 absent, or in between; not necessarily floating point
+    *,
+    gamma_neg: float | Tensor = 4,  # Focusing exponent of the negatives, at least 0; a tensor broadcasts to the logits
+    gamma_pos: float | Tensor = 1,  # Focusing exponent of the positives, likewise
+    clip: float | Tensor = 0.05,  # Probability margin m of the negatives, in [0, 1), likewise
+    eps: float = 1e-8,  # Smallest argument that a logarithm is given, in [0, 1); 0 is exact
+    disable_torch_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
+    smoothing: float = 0.0,  # Label smoothing, in [0, 1): moves each target towards 0.5 by this share
+    weight: Tensor | None = None,  # Factor of each label's loss, broadcast to the logits
+    pos_weight: float | Tensor | None = None,  # Factor of the positive term, broadcast to the logits
+    ignore_index: float | Tensor | None = None,  # Value of the targets that are left out, or a boolean mask of them
+    shift_focus: bool = True,  # Weigh negatives by the shifted probability, or by p itself
+    reduction: str = "sum",  # `'sum'`, `'mean'` of the labels left, `'batchmean'` (sum by first dimension), or `'none'`
+) -> Tensor:  # The loss: one number, or the logits' shape for `reduction='none'`
+    """The asymmetric loss of a batch (arXiv 2009.14119, equations 4 to 6).
+
+    Raises `TypeError` for a setting that is no number or logits that are not floating point, `ValueError` for a
+    setting out of range, shapes that do not fit, or targets outside [0, 1]."""
+    _check_settings(gamma_neg, gamma_pos, clip, eps, smoothing, reduction)
+    return _loss_of_batch(
+        logits, targets, gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, smoothing, weight, pos_weight, ignore_index, shift_focus, reduction
+    )
 
 # %% ../nbs/api/losses.ipynb #multi-code
 class AsymmetricLossMultiLabel(nn.Module):
     """Asymmetric loss for labels that are present or absent independently of each other (arXiv 2009.14119).
 
     Raises `TypeError` for a setting that is no number or logits that are not floating point, `ValueError` for a
-    setting out of range or targets that are not in the logits' shape."""
+    setting out of range, shapes that do not fit, or targets outside [0, 1]."""
 
     def __init__(
         self,
-        gamma_neg: float = 4,  # Focusing exponent of the negatives, at least 0
-        gamma_pos: float = 1,  # Focusing exponent of the positives, at least 0
-        clip: float = 0.05,  # Probability margin m of the negatives, in [0, 1)
-        eps: float = 1e-8,  # Smallest argument that a logarithm is given, in [0, 1)
+        gamma_neg: float | Tensor = 4,  # Focusing exponent of the negatives, at least 0; a tensor broadcasts to the logits
+        gamma_pos: float | Tensor = 1,  # Focusing exponent of the positives, likewise
+        clip: float | Tensor = 0.05,  # Probability margin m of the negatives, in [0, 1), likewise
+        eps: float = 1e-8,  # Smallest argument that a logarithm is given, in [0, 1); 0 is exact
         disable_torch_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
-        reduction: str = "sum",  # `'sum'`, `'mean'`, or `'none'` for the loss of each label
+        smoothing: float = 0.0,  # Label smoothing, in [0, 1): moves each target towards 0.5 by this share
+        reduction: str = "sum",  # `'sum'`, `'mean'` of the labels left, `'batchmean'` (sum by first dimension), or `'none'`
+        weight: Tensor | None = None,  # Factor of each label's loss, broadcast to the logits
+        pos_weight: float | Tensor | None = None,  # Factor of the positive term, broadcast to the logits
+        ignore_index: float | None = None,  # Value of the targets that are left out
+        shift_focus: bool = True,  # Weigh negatives by the shifted probability, or by p itself
     ):
         super().__init__()
-        _check_number("gamma_neg", gamma_neg, 0)
-        _check_number("gamma_pos", gamma_pos, 0)
-        _check_number("clip", clip, 0, 1)
-        _check_number("eps", eps, 0, 1)
-        _check_reduction(reduction)
-        self.gamma_neg, self.gamma_pos, self.clip, self.eps = gamma_neg, gamma_pos, clip, eps
-        self.disable_torch_grad_focal_loss, self.reduction = disable_torch_grad_focal_loss, reduction
+        _check_settings(gamma_neg, gamma_pos, clip, eps, smoothing, reduction)
+        self.settings = ("gamma_neg", "gamma_pos", "clip", "eps", "disable_torch_grad_focal_loss", "smoothing", "reduction", "weight", "pos_weight", "ignore_index", "shift_focus")
+        given = locals()
+        for name in self.settings:
+            if isinstance(given[name], Tensor):
+                self.register_buffer(name, given[name])
+            else:
+                setattr(self, name, given[name])
 
     def forward(
         self,
         logits: Tensor,  # Scores before the sigmoid, any shape, floating point
-        targets: Tensor,  # Labels in the same shape: 1 present, 0 absent
+        targets: Tensor,  # Labels in the same shape: 1 present, 0 absent, or in between
     ) -> Tensor:  # The loss: one number, or the logits' shape for `reduction='none'`
         "The loss of a batch."
-        _check_logits(logits)
-        if targets.shape != logits.shape:
-            raise ValueError(f"targets have shape {tuple(targets.shape)}, expected the shape of logits, {tuple(logits.shape)}")
-        loss = asymmetric_loss_reference(
-            logits, targets.to(logits.dtype), self.gamma_neg, self.gamma_pos, self.clip, self.eps, self.disable_torch_grad_focal_loss
-        )
-        return _REDUCTIONS[self.reduction](loss)
+        return _loss_of_batch(logits, targets, **{name: getattr(self, name) for name in self.settings})
 
     def extra_repr(self) -> str:
         "The settings, for `print`."
-        return (
-            f"gamma_neg={self.gamma_neg}, gamma_pos={self.gamma_pos}, clip={self.clip}, eps={self.eps}, "
-            f"disable_torch_grad_focal_loss={self.disable_torch_grad_focal_loss}, reduction={self.reduction!r}"
-        )
+        shown = {name: getattr(self, name) for name in self.settings}
+        return ", ".join(f"{name}={list(value.shape) if isinstance(value, Tensor) else repr(value)}" for name, value in shown.items())
 
 # %% ../nbs/api/losses.ipynb #single-code
 class AsymmetricLossSingleLabel(nn.Module):
@@ -131,14 +405,17 @@ class AsymmetricLossSingleLabel(nn.Module):
         gamma_pos: float = 1,  # Focusing exponent of the target class, at least 0
         gamma_neg: float = 4,  # Focusing exponent of the other classes, at least 0
         eps: float = 0.1,  # Label smoothing: the share of the target spread over all classes, in [0, 1)
-        reduction: str = "mean",  # `'mean'`, `'sum'`, or `'none'` for the loss of each sample
+        reduction: str = "mean",  # `'mean'` of the samples left, `'sum'`, or `'none'` for the loss of each sample
+        weight: Tensor | None = None,  # Factor of each class's part of the loss, shape (C,)
+        ignore_index: int | None = None,  # Value of the targets whose samples are left out
     ):
         super().__init__()
         _check_number("gamma_pos", gamma_pos, 0)
         _check_number("gamma_neg", gamma_neg, 0)
         _check_number("eps", eps, 0, 1)
-        _check_reduction(reduction)
-        self.gamma_pos, self.gamma_neg, self.eps, self.reduction = gamma_pos, gamma_neg, eps, reduction
+        _check_reduction(reduction, ("mean", "sum", "none"))
+        self.gamma_pos, self.gamma_neg, self.eps, self.reduction, self.ignore_index = gamma_pos, gamma_neg, eps, reduction, ignore_index
+        self.register_buffer("weight", weight)
 
     def forward(
         self,
@@ -152,16 +429,24 @@ class AsymmetricLossSingleLabel(nn.Module):
             raise TypeError(f"targets are {targets.dtype}, expected class indices, such as torch.int64")
         if targets.shape != logits.shape[:-1]:
             raise ValueError(f"targets have shape {tuple(targets.shape)}, expected {tuple(logits.shape[:-1])}, one class index for each row of logits")
-        if targets.numel() and not (0 <= targets.min() and targets.max() < classes):
+        left = _left(targets, self.ignore_index)
+        if left is not None:
+            targets = targets.masked_fill(~left, 0)
+        if check_targets and not torch.compiler.is_compiling() and targets.numel() and not (0 <= targets.min() and targets.max() < classes):
             raise ValueError(f"targets lie in [{targets.min()}, {targets.max()}], expected class indices in [0, {classes - 1}]")
 
-        log_p = logits.log_softmax(dim=-1)
+        _check_fits("weight", self.weight, logits)
+        z = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        log_p = z.log_softmax(dim=-1)
         p = log_p.exp()
-        is_target = F.one_hot(targets.long(), classes).to(logits.dtype)
-        weight = asymmetric_weight(p, p, is_target, self.gamma_neg, self.gamma_pos)
+        is_target = F.one_hot(targets.long(), classes).to(z.dtype)
+        focus = asymmetric_weight(p, p, is_target, self.gamma_neg, self.gamma_pos)
         smoothed = is_target * (1 - self.eps) + self.eps / classes
-        return _REDUCTIONS[self.reduction](-(smoothed * weight * log_p).sum(dim=-1))
+        each_class = -smoothed * focus * log_p
+        if self.weight is not None:
+            each_class = each_class * self.weight
+        return _reduce(each_class.sum(dim=-1), left, self.reduction, weight=None)
 
     def extra_repr(self) -> str:
         "The settings, for `print`."
-        return f"gamma_pos={self.gamma_pos}, gamma_neg={self.gamma_neg}, eps={self.eps}, reduction={self.reduction!r}"
+        return f"gamma_pos={self.gamma_pos}, gamma_neg={self.gamma_neg}, eps={self.eps}, reduction={self.reduction!r}, ignore_index={self.ignore_index}"

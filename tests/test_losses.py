@@ -1,14 +1,20 @@
-"""What must hold for every input: the modules against the equation and against PyTorch's own losses."""
+"""What must hold for every input: the fast path against the equation, PyTorch's own losses and exact arithmetic, and the ways of torch."""
+import copy
+import pickle
 import subprocess
 import sys
 
+import mpmath
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asl_explainer.losses import AsymmetricLossMultiLabel, AsymmetricLossSingleLabel, asymmetric_loss_reference
+import asl_explainer.losses
+from asl_explainer.losses import AsymmetricLossMultiLabel, AsymmetricLossSingleLabel, asymmetric_loss, asymmetric_loss_reference
 
 gammas = st.floats(0, 8)
 clips = st.floats(0, 0.9)
@@ -66,10 +72,223 @@ def test_single_label_is_cross_entropy_without_focusing_and_never_more(classes, 
     assert (focused <= cross_entropy + 1e-12).all()
 
 
-@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 3, 4, 5)])
-def test_any_shape(shape):
-    logits = torch.randn(shape)
-    assert AsymmetricLossMultiLabel(reduction="none")(logits, torch.zeros(shape)).shape == shape
+@given(logit_lists, gammas, gammas, clips, st.sampled_from([0.0, 1e-8, 0.1]), st.booleans(), st.booleans(), st.integers(0, 2))
+def test_the_fast_path_equals_the_equation(values, gamma_neg, gamma_pos, clip, eps, constant, shift_focus, kind):
+    logits = torch.tensor(values, dtype=torch.float64, requires_grad=True)
+    n = torch.arange(len(values))
+    targets = [(n % 2).double(), (n % 5 == 4).double(), (n % 4).double() / 3][kind]
+    fast = asymmetric_loss(
+        logits, targets, gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip, eps=eps,
+        disable_torch_grad_focal_loss=constant, shift_focus=shift_focus, reduction="none",
+    )  # fmt: skip
+    plain = asymmetric_loss_reference(logits, targets, gamma_neg, gamma_pos, clip, eps, constant, shift_focus)
+    torch.testing.assert_close(fast, plain, rtol=1e-7, atol=1e-10)
+    # On the edge of the margin or of the floor either slope is right.
+    p = logits.sigmoid()
+    off_edge = ((p - clip).abs() > 1e-6) & ((p - eps).abs() > 1e-6 * eps) & ((1 - (p - clip).clamp(min=0) - eps).abs() > 1e-6 * eps)
+    torch.testing.assert_close(gradient(fast, logits)[off_edge], gradient(plain, logits)[off_edge], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (0, 3), (4, 1), (2, 3, 4, 5)])
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean", "batchmean"])
+def test_any_shape(shape, reduction):
+    logits = torch.randn(shape, requires_grad=True)
+    loss = AsymmetricLossMultiLabel(reduction=reduction)(logits, torch.zeros(shape))
+    assert loss.shape == (shape if reduction == "none" else ()) and loss.isfinite().all()
+    assert gradient(loss, logits).shape == shape
+
+
+def test_a_sum_over_several_blocks_is_the_sum_of_its_labels(monkeypatch):
+    logits, targets = torch.randn(7, 100, dtype=torch.float64), (torch.rand(7, 100) < 0.1).double()
+    whole = asymmetric_loss(logits, targets)
+    monkeypatch.setattr(asl_explainer.losses, "_BLOCK", 64)
+    torch.testing.assert_close(asymmetric_loss(logits, targets), whole)
+    torch.testing.assert_close(asymmetric_loss(logits, targets, reduction="none").sum(), whole)
+
+
+# -- numbers
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("target", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("clip", [0, 0.05, 0.5, 0.95])
+def test_extreme_logits_give_finite_losses_and_gradients(dtype, target, clip):
+    largest = torch.finfo(dtype).max if dtype == torch.float32 else 60_000.0
+    logits = torch.tensor([-largest, -1000, -100, -30, -1, 0, 1, 30, 100, 1000, largest], dtype=dtype, requires_grad=True)
+    for gamma in [0, 0.1, 0.5, 1, 1.5, 4, 20]:
+        for eps in [0, 1e-8]:
+            for shift_focus in [True, False]:
+                loss = asymmetric_loss(logits, torch.full_like(logits, target), gamma_neg=gamma, gamma_pos=gamma, clip=clip, eps=eps, shift_focus=shift_focus, reduction="none")
+                assert loss.isfinite().all() and gradient(loss, logits).isfinite().all(), (gamma, eps, shift_focus)
+
+
+def exactly(z, y, gamma_neg, gamma_pos, clip):
+    "Value and slope of one label's loss in fifty digits."
+    with mpmath.workdps(50):
+
+        def loss(z):
+            p = 1 / (1 + mpmath.exp(-z))
+            p_m = max(p - mpmath.mpf(clip), mpmath.mpf(0))
+            return -((1 - p) ** gamma_pos * mpmath.log(p)) if y else -(p_m**gamma_neg * mpmath.log(1 - p_m))
+
+        z = mpmath.mpf(z)
+        return float(loss(z)), float(mpmath.diff(loss, z, h=mpmath.mpf(10) ** -20))
+
+
+@pytest.mark.parametrize("gamma_neg, gamma_pos, clip", [(0, 0, 0), (4, 1, 0), (4, 1, 0.05), (2, 0.5, 0.2), (0.5, 2, 0.4)])
+@pytest.mark.parametrize("y", [0.0, 1.0])
+def test_without_a_floor_the_loss_is_exact(gamma_neg, gamma_pos, clip, y):
+    logits = torch.linspace(-100, 100, 81, dtype=torch.float64, requires_grad=True)
+    loss = asymmetric_loss(logits, torch.full_like(logits, y), gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip, eps=0, reduction="none")
+    exact = torch.tensor([exactly(z, y, gamma_neg, gamma_pos, clip) for z in logits.tolist()], dtype=torch.float64)
+    torch.testing.assert_close(loss, exact[:, 0], rtol=1e-6, atol=0)
+    torch.testing.assert_close(gradient(loss, logits), exact[:, 1], rtol=1e-6, atol=0)
+
+
+# -- a citizen of torch
+
+SETTINGS = [{}, {"gamma_neg": 2, "gamma_pos": 2, "clip": 0, "eps": 0}, {"gamma_neg": 1.5, "shift_focus": False}, {"reduction": "none", "pos_weight": 3.0}]
+
+
+def some_batch(soft=False):
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(6, 5, dtype=torch.float64, generator=generator) * 2
+    targets = torch.rand(6, 5, dtype=torch.float64, generator=generator)
+    return logits.requires_grad_(), targets if soft else (targets < 0.2).double()
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("soft", [False, True])
+def test_first_and_second_derivatives(settings, soft):
+    logits, targets = some_batch(soft)
+    assert torch.autograd.gradcheck(lambda z: asymmetric_loss(z, targets, **settings), logits)
+    assert torch.autograd.gradgradcheck(lambda z: asymmetric_loss(z, targets, **settings), logits)
+
+
+def test_derivatives_in_targets_and_in_settings_that_ask_for_them():
+    logits, targets = some_batch(soft=True)
+    gamma = torch.tensor([4.0, 1.5, 2.0, 3.0, 0.5], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda z, y, g: asymmetric_loss(z, y, gamma_neg=g), (logits, targets.requires_grad_(), gamma))
+
+
+def test_functional_transforms():
+    logits, targets = some_batch()
+    direct = gradient(asymmetric_loss(logits, targets), logits)
+    logits = logits.detach()
+    each = torch.stack([asymmetric_loss(z, y) for z, y in zip(logits, targets)])
+    torch.testing.assert_close(torch.func.grad(asymmetric_loss)(logits, targets), direct)
+    torch.testing.assert_close(torch.func.vmap(asymmetric_loss)(logits, targets), each)
+    torch.testing.assert_close(torch.func.vmap(torch.func.grad(asymmetric_loss))(logits, targets), direct)
+    torch.testing.assert_close(torch.func.vmap(asymmetric_loss, in_dims=(1, 1))(logits.T, targets.T), each)
+    torch.testing.assert_close(torch.func.vmap(asymmetric_loss, in_dims=(0, None))(logits, targets[0]), torch.stack([asymmetric_loss(z, targets[0]) for z in logits]))
+
+
+def test_compiled_forward_and_backward_are_the_eager_ones():
+    logits, targets = (x.detach().float() for x in some_batch())
+    module = AsymmetricLossMultiLabel()
+    results = []
+    for loss in [module, torch.compile(module, fullgraph=True)]:
+        z = logits.clone().requires_grad_()
+        value = loss(z, targets)
+        results.append((value.detach(), gradient(value, z)))
+    torch.testing.assert_close(results[0], results[1])
+
+
+def test_export():
+    logits, targets = (x.detach().float() for x in some_batch())
+    module = AsymmetricLossMultiLabel()
+    torch.testing.assert_close(torch.export.export(module, (logits, targets)).module()(logits, targets), module(logits, targets))
+
+
+def test_settings_that_are_tensors_travel_with_the_module():
+    logits, targets = (x.detach().float() for x in some_batch())
+    module = AsymmetricLossMultiLabel(gamma_neg=torch.tensor([4.0, 0.0, 1.0, 2.0, 3.0]), pos_weight=torch.ones(5) * 2)
+    assert set(module.state_dict()) == {"gamma_neg", "pos_weight"}
+    for twin in [copy.deepcopy(module), pickle.loads(pickle.dumps(module))]:
+        torch.testing.assert_close(twin(logits, targets), module(logits, targets))
+    other = AsymmetricLossMultiLabel(gamma_neg=torch.zeros(5), pos_weight=torch.ones(5))
+    other.load_state_dict(module.state_dict())
+    torch.testing.assert_close(other(logits, targets), module(logits, targets))
+    assert module.double().gamma_neg.dtype == torch.float64 and "gamma_neg=[5]" in repr(module)
+
+
+def test_nothing_is_kept_and_grad_mode_stays():
+    logits, targets = some_batch()
+    module = AsymmetricLossMultiLabel(disable_torch_grad_focal_loss=True)
+    before = set(vars(module))
+    with torch.no_grad():
+        assert not module(logits, targets).requires_grad
+        assert not torch.is_grad_enabled()
+    assert set(vars(module)) == before
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast(dtype):
+    logits, targets = some_batch()
+    with torch.autocast("cpu", dtype=dtype):
+        scores = logits.float() @ torch.eye(5)
+        loss = AsymmetricLossMultiLabel()(scores, targets)
+    assert scores.dtype == dtype and loss.dtype == torch.float32
+    assert gradient(loss, logits).isfinite().all()
+
+
+def test_one_tensor_of_the_logits_size_is_saved():
+    logits, targets = torch.randn(100, 50, requires_grad=True), (torch.rand(100, 50) < 0.03).float()
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x.data_ptr()) or x, lambda x: x):
+        asymmetric_loss(logits, targets)
+    assert len(set(saved) - {logits.data_ptr(), targets.data_ptr()}) == 1
+
+
+def one_rank(rank, world, file, results):
+    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=world)
+    torch.manual_seed(0)
+    model = torch.nn.Linear(8, 5)
+    inputs, targets = torch.randn(4, 8), (torch.rand(4, 5) < 0.3).float()
+    parallel = torch.nn.parallel.DistributedDataParallel(model)
+    share = slice(rank * 4 // world, (rank + 1) * 4 // world)
+    AsymmetricLossMultiLabel(reduction="mean")(parallel(inputs[share]), targets[share]).backward()
+    if rank == 0:
+        results.put(model.weight.grad.numpy().tolist())
+    dist.destroy_process_group()
+
+
+def test_two_ranks_give_one_process_gradients(tmp_path):
+    gradients = []
+    for world in [1, 2]:
+        results = mp.get_context("spawn").SimpleQueue()
+        mp.spawn(one_rank, (world, tmp_path / f"ranks-{world}", results), nprocs=world)
+        gradients.append(torch.tensor(results.get()))
+    torch.testing.assert_close(*gradients)
+
+
+# -- bad input
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"gamma_neg": torch.tensor([1.0, -2.0])}, "gamma_neg contains -2, expected a finite number at least 0 for each label"),
+        ({"clip": torch.tensor([0.1, 1.0])}, "clip contains 1, expected a number in"),
+        ({"smoothing": 1.0}, "smoothing is 1.0"),
+        ({"gamma_neg": torch.ones(3)}, r"gamma_neg has shape \(3,\), expected one that broadcasts to the shape of logits, \(4, 2\)"),
+        ({"weight": torch.ones(5, 4, 2)}, r"weight has shape \(5, 4, 2\)"),
+        ({"ignore_index": torch.ones(4)}, "ignore_index is a tensor of torch.float32"),
+    ],
+    ids=str,
+)
+def test_settings_that_do_not_fit_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        asymmetric_loss(torch.zeros(4, 2), torch.zeros(4, 2), **settings)
+
+
+def test_the_check_of_targets_can_be_turned_off(monkeypatch):
+    logits, targets = torch.zeros(3), torch.tensor([0.0, 1.0, 2.0])
+    for smoothing in [0.0, 0.1]:
+        with pytest.raises(ValueError, match="targets contain 2, expected values from 0 to 1"):
+            asymmetric_loss(logits, targets, smoothing=smoothing)
+    monkeypatch.setattr(asl_explainer.losses, "check_targets", False)
+    assert asymmetric_loss(logits, targets).isfinite()
 
 
 def test_importing_the_losses_loads_nothing_heavy_besides_torch():

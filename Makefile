@@ -40,11 +40,12 @@ notebooks: $(READY)
 	$(BIN)/asl-docs readme
 
 # The environment is brought up to date when what it should hold has changed.
-$(READY): settings.ini setup.py pyproject.toml constraints.txt
+$(READY): settings.ini setup.py pyproject.toml constraints.txt requirements-peers.txt
 	@echo '== setting up $(VENV): this takes a few minutes the first time'
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory new-venv
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]' || \
 	  { echo 'The installation failed: see above. Once that is mended, run make again and it goes on.'; exit 1; }
+	$(BIN)/python -m pip install --no-deps --requirement requirements-peers.txt
 	touch $@
 
 new-venv:

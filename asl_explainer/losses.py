@@ -67,7 +67,7 @@ def _absent_side(z, clip, eps, shift_focus=True):
         slope = torch.addcmul(not_p, not_p, not_p, value=-1)
         not_p_m = (not_p + clip).clamp(max=1)
         p_m = 1 - not_p_m
-        cross_entropy, cross_entropy_slope = -not_p_m.log(), slope / not_p_m
+        cross_entropy, cross_entropy_slope = 0 - not_p_m.log(), slope / not_p_m  # 0 - 0 is 0, where -0 would be shown as -0
         distance, distance_slope = p_m, slope
         if isinstance(clip, Tensor):  # for some labels it may be 0, and then 1 - p_m may round to 0
             cross_entropy = torch.where(clip > 0, cross_entropy, -F.logsigmoid(-z))

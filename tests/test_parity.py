@@ -1,0 +1,137 @@
+"""The dialects against the originals themselves, value and gradient.
+
+The originals are installed without their dependencies, and of each only the file of its loss is loaded."""
+import importlib.metadata
+import importlib.util
+import sys
+import types
+
+import pytest
+import torch
+
+from asl_explainer.dialects import alibaba, paddle, timm, torch_ecg
+
+
+def load(package, file, name):
+    "Load one file of an installed package under a name of its own."
+    path = importlib.metadata.distribution(package).locate_file(file)
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def original_timm():
+    return load("timm", "timm/loss/asymmetric_loss.py", "original_timm_loss")
+
+
+@pytest.fixture(scope="module")
+def original_torch_ecg():
+    "torch_ecg's losses, with a stand-in for the registry that they are entered in."
+    for name in ["original_ecg", "original_ecg.models", "original_ecg.components"]:
+        sys.modules[name] = types.ModuleType(name)
+        sys.modules[name].__path__ = []
+    registry = types.ModuleType("original_ecg.components.registry")
+    registry.LOSSES = types.SimpleNamespace(register=lambda *args, **kwargs: lambda loss: loss)
+    sys.modules[registry.__name__] = registry
+    return load("torch_ecg", "torch_ecg/models/loss.py", "original_ecg.models.loss")
+
+
+def batch(kind, dtype):
+    generator = torch.Generator().manual_seed(7)
+    logits = (torch.randn(40, 12, generator=generator, dtype=torch.float64) * 3).to(dtype)
+    share = torch.rand(40, 12, generator=generator, dtype=torch.float64)
+    targets = {"binary": (share < 0.1).to(dtype), "soft": share.to(dtype), "smoothed": ((share < 0.1) * 0.9 + 0.05).to(dtype)}[kind]
+    return logits, targets
+
+
+def agree(ours, theirs, logits, targets, rtol, atol=0.0, of_largest=0.0):
+    "Compare value and gradient, to a share of each number, or of the largest; an unreduced loss is summed for its gradient."
+    results = []
+    for loss in [ours, theirs]:
+        z = logits.clone().requires_grad_()
+        value = loss(z, targets)
+        results.append((value.detach(), torch.autograd.grad(value.sum(), z)[0]))
+    for one, other in zip(*results):
+        torch.testing.assert_close(one, other, rtol=rtol, atol=max(atol, of_largest * other.abs().max().item()))
+
+
+KINDS = ["binary", "soft", "smoothed"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"reduction": "sum"},
+        {"reduction": "mean"},
+        {"reduction": "none"},
+        {"gamma_neg": 2, "gamma_pos": 0, "clip": None},
+        {"gamma_neg": 0, "gamma_pos": 0, "clip": 0.2},
+        {"gamma_neg": 2.5, "gamma_pos": 1.5, "clip": 0.3, "eps": 1e-3},
+        {"disable_torch_grad_focal_loss": True},
+        {"smoothing": 0.1},
+        {"pos_weight": 3.0},
+        {"weight": torch.linspace(0.5, 2, 12), "pos_weight": torch.linspace(1, 4, 12), "smoothing": 0.2},
+    ],
+    ids=str,
+)
+def test_timm_multi_label(original_timm, kind, settings):
+    logits, targets = batch(kind, torch.float32)
+    ours, theirs = timm.AsymmetricLossMultiLabel(**settings), original_timm.AsymmetricLossMultiLabel(**settings)
+    agree(ours, theirs, logits, targets, rtol=1e-5, of_largest=1e-5)  # in float32 timm's own small numbers have fewer digits
+
+
+@pytest.mark.parametrize("settings", [{}, {"gamma_pos": 0, "gamma_neg": 0, "eps": 0.0}, {"gamma_pos": 2, "gamma_neg": 1, "eps": 0.3}, {"reduction": "none"}], ids=str)
+def test_timm_single_label(original_timm, settings):
+    logits, _ = batch("binary", torch.float64)
+    targets = torch.arange(40) % 12
+    agree(timm.AsymmetricLossSingleLabel(**settings), original_timm.AsymmetricLossSingleLabel(**settings), logits, targets, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("implementation", ["alibaba-miil", "deep-psp", "DeepPSP"])
+@pytest.mark.parametrize("reduction", ["mean", "Sum", "none"])
+@pytest.mark.parametrize("settings", [{}, {"gamma_neg": 2, "gamma_pos": 0, "prob_margin": 0.2}, {"prob_margin": 0.0}], ids=str)
+def test_torch_ecg(original_torch_ecg, kind, implementation, reduction, settings):
+    settings = {**settings, "implementation": implementation, "reduction": reduction}
+    logits, targets = batch(kind, torch.float64)
+    agree(torch_ecg.AsymmetricLoss(**settings), original_torch_ecg.AsymmetricLoss(**settings), logits, targets, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_torch_ecgs_second_implementation_loses_its_weight_in_the_gradient(original_torch_ecg, kind):
+    "With disable_torch_grad_focal_loss its gradient is not that of a constant weight, but of no weight at all; ours is as documented."
+    logits, targets = batch(kind, torch.float64)
+    settings = {"implementation": "deep-psp", "reduction": "none"}
+    constant = [module.AsymmetricLoss(**settings, disable_torch_grad_focal_loss=True) for module in (torch_ecg, original_torch_ecg)]
+    unweighted = torch_ecg.AsymmetricLoss(**settings, gamma_neg=0, gamma_pos=0)
+    z = logits.requires_grad_()
+    ours, theirs, plain = (loss(z, targets) for loss in [*constant, unweighted])
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+    gradients = [torch.autograd.grad(value.sum(), z)[0] for value in (ours, theirs, plain)]
+    torch.testing.assert_close(gradients[1], gradients[2], rtol=1e-10, atol=1e-12)
+    if kind == "binary":
+        p = logits.detach().sigmoid()
+        weight = torch.where(targets == 1, 1 - p, p**4)
+        torch.testing.assert_close(gradients[0], weight * gradients[2], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("constant", [False, True])
+def test_alibaba_and_paddle_are_torch_ecgs_first_implementation(original_torch_ecg, kind, constant):
+    "torch_ecg's 'alibaba-miil' is Alibaba's optimized class, of which the Paddle class is a port."
+    logits, targets = batch(kind, torch.float64)
+    theirs = original_torch_ecg.AsymmetricLoss(reduction="sum", disable_torch_grad_focal_loss=constant)
+    for ours in [
+        alibaba.AsymmetricLoss(disable_torch_grad_focal_loss=constant),
+        alibaba.AsymmetricLossOptimized(disable_torch_grad_focal_loss=constant),
+        paddle.AsymmetricLossOptimizedWithLogit(eps=1e-8, disable_paddle_grad_focal_loss=constant),
+    ]:
+        agree(ours, theirs, logits, targets, rtol=1e-10, atol=1e-12)
+    weights = torch.rand(40, 12, dtype=torch.float64)
+    theirs.reduction = "none"
+    weighted = paddle.AsymmetricLossOptimizedWithLogit(eps=1e-8, disable_paddle_grad_focal_loss=constant)
+    agree(lambda z, y: weighted(z, y, weights), lambda z, y: (theirs(z, y) * weights).sum(), logits, targets, rtol=1e-10, atol=1e-12)

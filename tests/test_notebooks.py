@@ -37,11 +37,17 @@ def executed():
         return {name: nbformat.read(path, as_version=4) for name, path in execute_notebooks(project).items()}
 
 
-def shown(output):
-    "What an output shows: its text to the letter, and of a picture only its kind."
-    if output.output_type == "stream":
-        return output.name, output.text
-    return {kind: content if kind.startswith("text/") else "a picture" for kind, content in output.data.items()}
+def shown(outputs):
+    "What outputs show: text to the letter, in whatever pieces it was printed, and of a picture only its kind."
+    parts = []
+    for output in outputs:
+        if output.output_type != "stream":
+            parts.append({kind: content if kind.startswith("text/") else "a picture" for kind, content in output.data.items()})
+        elif parts and isinstance(parts[-1], list) and parts[-1][0] == output.name:
+            parts[-1][1] += output.text
+        else:
+            parts.append([output.name, output.text])
+    return parts
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
@@ -50,7 +56,7 @@ def test_saved_outputs_are_what_executing_gives(name, executed):
     for cell, run in zip(saved.cells, executed[name].cells, strict=True):
         assert cell.id == run.id
         if cell.cell_type == "code":
-            assert list(map(shown, cell.outputs)) == list(map(shown, run.outputs)), f"cell {cell.id}: run `make notebooks`"
+            assert shown(cell.outputs) == shown(run.outputs), f"cell {cell.id}: run `make notebooks`"
             assert not any(output.get("name") == "stderr" for output in cell.outputs), f"cell {cell.id} complains"
 
 

@@ -26,8 +26,7 @@ def original_timm():
     return load("timm", "timm/loss/asymmetric_loss.py", "original_timm_loss")
 
 
-@pytest.fixture(scope="module")
-def original_torch_ecg():
+def load_torch_ecg():
     "torch_ecg's losses, with a stand-in for the registry that they are entered in."
     for name in ["original_ecg", "original_ecg.models", "original_ecg.components"]:
         sys.modules[name] = types.ModuleType(name)
@@ -36,6 +35,11 @@ def original_torch_ecg():
     registry.LOSSES = types.SimpleNamespace(register=lambda *args, **kwargs: lambda loss: loss)
     sys.modules[registry.__name__] = registry
     return load("torch_ecg", "torch_ecg/models/loss.py", "original_ecg.models.loss")
+
+
+@pytest.fixture(scope="module")
+def original_torch_ecg():
+    return load_torch_ecg()
 
 
 def batch(kind, dtype):

@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help docs build test lab notebooks new-venv
+.PHONY: help docs build test bench lab notebooks new-venv
 
 help:
 	@echo 'make docs       build the site and serve it at a printed address'
 	@echo 'make test       test the notebooks, the package and the site'
 	@echo 'make build      build the site into _docs/'
+	@echo 'make bench      measure what the losses cost, side by side'
 	@echo 'make lab        open JupyterLab on the notebooks'
 	@echo 'make notebooks  export, execute and clean the notebooks, and write README.md'
 
@@ -29,6 +30,9 @@ test: $(READY)
 	@echo '== the package, the builder and the site in a browser'
 	$(BIN)/python tests/browser.py
 	$(BIN)/python -m pytest
+
+bench: $(READY)
+	$(BIN)/python benchmarks/losses.py
 
 lab: $(READY)
 	$(BIN)/jupyter lab --notebook-dir nbs $(if $(filter 0,$(shell id -u)),--allow-root)

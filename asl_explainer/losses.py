@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 # %% auto #0
 __all__ = ['check_targets', 'asymmetric_weight', 'asymmetric_loss_reference', 'asymmetric_loss', 'AsymmetricLossMultiLabel',
-           'AsymmetricLossSingleLabel']
+           'single_label_reference', 'AsymmetricLossSingleLabel']
 
 # %% ../nbs/api/losses.ipynb #weight
 def asymmetric_weight(
@@ -46,9 +46,9 @@ def asymmetric_loss_reference(
     p = logits.sigmoid()
     p_m = (p - clip).clamp(min=0)
     log_p = F.logsigmoid(logits)
-    log_not_p_m = torch.logaddexp(F.logsigmoid(-logits), logits.new_tensor(clip).log()).clamp(max=0)
+    log_not_p_m = torch.logaddexp(F.logsigmoid(-logits), torch.as_tensor(clip, dtype=logits.dtype, device=logits.device).log()).clamp(max=0)
 
-    lowest = logits.new_tensor(eps).log()
+    lowest = torch.as_tensor(eps, dtype=logits.dtype, device=logits.device).log()
     cross_entropy = targets * -log_p.clamp(min=lowest) + (1 - targets) * -log_not_p_m.clamp(min=lowest)
 
     weight = asymmetric_weight(p, p_m if shift_focus else p, targets, gamma_neg, gamma_pos)
@@ -393,6 +393,20 @@ class AsymmetricLossMultiLabel(nn.Module):
         shown = {name: getattr(self, name) for name in self.settings}
         return ", ".join(f"{name}={list(value.shape) if isinstance(value, Tensor) else repr(value)}" for name, value in shown.items())
 
+# %% ../nbs/api/losses.ipynb #single-reference
+def single_label_reference(
+    logits: Tensor,  # Scores before the softmax, shape (..., C), floating point
+    is_target: Tensor,  # 1 for the right class of each sample, 0 for the others, in the shape of `logits`
+    gamma_pos: float = 1,  # Focusing exponent of the target class, at least 0
+    gamma_neg: float = 4,  # Focusing exponent of the other classes, at least 0
+    eps: float = 0.1,  # Label smoothing: the share of the target spread over all classes, in [0, 1)
+) -> Tensor:  # What each class adds to the loss of its sample, in the shape of `logits`
+    "The parts of the single-label loss: the asymmetric weight (arXiv 2009.14119) on smoothed cross-entropy."
+    log_p = logits.log_softmax(dim=-1)
+    p = log_p.exp()
+    smoothed = is_target * (1 - eps) + eps / logits.shape[-1]
+    return -smoothed * asymmetric_weight(p, p, is_target, gamma_neg, gamma_pos) * log_p
+
 # %% ../nbs/api/losses.ipynb #single-code
 class AsymmetricLossSingleLabel(nn.Module):
     """Asymmetric loss for one right class among many: softmax, focusing weights, label smoothing.
@@ -437,12 +451,7 @@ class AsymmetricLossSingleLabel(nn.Module):
 
         _check_fits("weight", self.weight, logits)
         z = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-        log_p = z.log_softmax(dim=-1)
-        p = log_p.exp()
-        is_target = F.one_hot(targets.long(), classes).to(z.dtype)
-        focus = asymmetric_weight(p, p, is_target, self.gamma_neg, self.gamma_pos)
-        smoothed = is_target * (1 - self.eps) + self.eps / classes
-        each_class = -smoothed * focus * log_p
+        each_class = single_label_reference(z, F.one_hot(targets.long(), classes).to(z.dtype), self.gamma_pos, self.gamma_neg, self.eps)
         if self.weight is not None:
             each_class = each_class * self.weight
         return _reduce(each_class.sum(dim=-1), left, self.reduction, weight=None)

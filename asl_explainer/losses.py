@@ -5,7 +5,6 @@
 # %% ../nbs/api/losses.ipynb #imports
 from __future__ import annotations
 
-import functools
 import math
 from numbers import Real
 
@@ -55,25 +54,23 @@ def asymmetric_loss_reference(
     return cross_entropy * (weight.detach() if disable_torch_grad_focal_loss else weight)
 
 # %% ../nbs/api/losses.ipynb #fast-code
-def _absent_side(z, clip, eps, shift_focus=True):
+def _absent_side(z, p, not_p, clip, eps, shift_focus=True):
     "Of an absent label with logit z: its distance from being right and its cross-entropy, then the slopes of both in z."
-    not_p = (-z).sigmoid()
-    if not isinstance(clip, Tensor) and clip < torch.finfo(z.dtype).tiny:
-        p = z.sigmoid()
-        slope = p * not_p
+    slope = p * not_p
+    has_margin = clip >= torch.finfo(z.dtype).tiny
+    if isinstance(has_margin, Tensor) or not has_margin:
         distance, cross_entropy, distance_slope, cross_entropy_slope = p, -F.logsigmoid(-z), slope, p
-    else:
+    if isinstance(has_margin, Tensor) or has_margin:
         # From 1 - p rather than p: it keeps its digits where p is large, and where p is small the margin rules anyway.
-        slope = torch.addcmul(not_p, not_p, not_p, value=-1)
         not_p_m = (not_p + clip).clamp(max=1)
         p_m = 1 - not_p_m
-        cross_entropy, cross_entropy_slope = 0 - not_p_m.log(), slope / not_p_m  # 0 - 0 is 0, where -0 would be shown as -0
-        distance, distance_slope = p_m, slope
-        if isinstance(clip, Tensor):  # for some labels it may be 0, and then 1 - p_m may round to 0
-            cross_entropy = torch.where(clip > 0, cross_entropy, -F.logsigmoid(-z))
-            cross_entropy_slope = torch.where(clip > 0, cross_entropy_slope, z.sigmoid())
+        slope = slope * p_m.sign()  # inside the margin nothing depends on z
+        shifted = p_m, 0 - not_p_m.log(), slope, slope / not_p_m  # 0 - 0 is 0, where -0 would be shown as -0
+        if isinstance(has_margin, Tensor):
+            shifted = [torch.where(has_margin, *pair) for pair in zip(shifted, (distance, cross_entropy, distance_slope, cross_entropy_slope))]
+        distance, cross_entropy, distance_slope, cross_entropy_slope = shifted
         if not shift_focus:
-            distance, cross_entropy_slope = z.sigmoid(), cross_entropy_slope * p_m.sign()
+            distance, distance_slope = p, p * not_p
     if eps > 0 and (isinstance(clip, Tensor) or clip < eps):  # a larger margin keeps the logarithm off its floor
         highest = -math.log(eps)
         cross_entropy_slope = cross_entropy_slope * (cross_entropy <= highest)
@@ -83,34 +80,40 @@ def _absent_side(z, clip, eps, shift_focus=True):
 
 def _weigh(distance, cross_entropy, distance_slope, cross_entropy_slope, gamma, constant_weight):
     "The loss, cross_entropy * distance ** gamma, and its slope in z; both 0 where the distance is."
-    if not isinstance(gamma, Tensor) and gamma in range(1, 9):  # multiplying is many times cheaper than pow
-        per_distance = functools.reduce(torch.mul, [distance] * (int(gamma) - 1)) if gamma > 1 else torch.ones_like(distance)
-        weight = per_distance * distance
+    if not isinstance(gamma, Tensor) and gamma in (1, 2, 3, 4):  # these powers are products inside pow, many times cheaper
+        per_distance = distance ** (gamma - 1)
     else:
-        off_zero = distance.clamp(min=torch.finfo(distance.dtype).tiny)
-        weight = off_zero**gamma * distance.sign()
-        per_distance = weight / off_zero
-    slope = weight * cross_entropy_slope
-    if not constant_weight:
-        slope = slope + per_distance * (cross_entropy * distance_slope) * gamma
-    return weight * cross_entropy, slope
+        per_distance = distance.clamp(min=torch.finfo(distance.dtype).tiny) ** (gamma - 1) * distance.sign()
+    weight = per_distance * distance
+    if constant_weight:
+        return weight * cross_entropy, weight * cross_entropy_slope
+    return weight * cross_entropy, per_distance * (distance * cross_entropy_slope + gamma * (cross_entropy * distance_slope))
 
 # %% ../nbs/api/losses.ipynb #blend-code
 def _any_label(z, y, gamma_neg, gamma_pos, clip, eps, pos_weight, constant_weight, shift_focus):
     "Loss and slope of labels with any targets from 0 to 1."
-    neg, neg_ce, neg_slope, neg_ce_slope = _absent_side(z, clip, eps, shift_focus)
-    if shift_focus:  # inside the margin nothing depends on z; a weight of 0 says so for y = 0, but not for a blend
-        neg_slope, neg_ce_slope = neg_slope * neg.sign(), neg_ce_slope * neg.sign()
-    pos, pos_ce, pos_slope, pos_ce_slope = _absent_side(-z, 0, eps)
-    not_y, weighted_y = 1 - y, y * pos_weight
-    return _weigh(
-        y * pos + not_y * neg,
-        weighted_y * pos_ce + not_y * neg_ce,
-        not_y * neg_slope - y * pos_slope,
-        not_y * neg_ce_slope - weighted_y * pos_ce_slope,
-        y * gamma_pos + not_y * gamma_neg,
-        constant_weight,
-    )
+    p, not_p = z.sigmoid(), (-z).sigmoid()
+    absent = _absent_side(z, p, not_p, clip, eps, shift_focus)
+    pos, pos_ce, pos_slope, pos_ce_slope = _absent_side(-z, not_p, p, 0, eps)
+    present = pos, pos_weight * pos_ce, -pos_slope, -pos_weight * pos_ce_slope
+    blended = [torch.lerp(no, yes, y) for no, yes in zip(absent, present)]
+    return _weigh(*blended, gamma_neg + y * (gamma_pos - gamma_neg), constant_weight)
+
+# %% ../nbs/api/losses.ipynb #compiled-code
+def _zero_or_one(z, y, gamma_neg, gamma_pos, clip, eps, pos_weight, constant_weight, shift_focus):
+    "Loss and slope of labels whose targets are 0 or 1."
+    p, not_p = z.sigmoid(), (-z).sigmoid()
+    loss, slope = _weigh(*_absent_side(z, p, not_p, clip, eps, shift_focus), gamma_neg, constant_weight)
+    present_loss, present_slope = _weigh(*_absent_side(-z, not_p, p, 0, eps), gamma_pos, constant_weight)
+    return torch.lerp(loss, pos_weight * present_loss, y), torch.lerp(slope, -pos_weight * present_slope, y)
+
+
+def _in_one_graph(z, y, *settings):
+    "Loss and slope of labels with any targets from 0 to 1, for a compiler."
+    if z.device.type != "cpu":  # elsewhere the choice would have to wait for the device
+        return _any_label(z, y, *settings)
+    is_binary = ((y == 0) | (y == 1)).all()
+    return torch.cond(is_binary, lambda z, y: _zero_or_one(z, y, *settings), lambda z, y: _any_label(z, y, *settings), (z, y))
 
 # %% ../nbs/api/losses.ipynb #blocks-code
 _BLOCK = 131_072  # labels; a few tensors of this size fit the cache of a processor core
@@ -130,6 +133,31 @@ def _range(values):
     return [bound.item() for bound in torch.aminmax(values)]
 
 
+def _few_present(y):
+    "Where the labels are 1, if they are few and all others 0; else None. Checks that all lie in [0, 1]."
+    is_present = y.bool()
+    few = 4 * is_present.count_nonzero().item() <= y.numel()
+    present = is_present.nonzero().squeeze(1) if few else None
+    values = y.take(present) if few else y
+    smallest, largest = _range(values) if values.numel() else (1, 1)
+    if check_targets:
+        _check_range(smallest, largest)
+    return present if few and smallest == largest == 1 else None
+
+
+def _absent_in_place(z, clip, gamma, slope):
+    "The loss of absent labels as `_weigh` gives it, for a margin and a gamma of 1 to 4, in few passes; their slope is written out."
+    not_p = torch.neg(z).sigmoid_()
+    not_p_m = (not_p + clip).clamp_(max=1)
+    p_m = 1 - not_p_m
+    log_not_p_m = not_p_m.log()
+    per_distance = p_m ** (gamma - 1)
+    # The three factors of p_m^(gamma - 1) * [p_m / (1 - p_m) - gamma * log(1 - p_m)] * p * (1 - p)
+    bracket = torch.div(p_m, not_p_m, out=not_p_m).sub_(log_not_p_m, alpha=gamma).mul_(per_distance)
+    torch.ops.aten.sigmoid_backward.grad_input(bracket, not_p, grad_input=slope)
+    return 0 - per_distance.mul_(p_m).mul_(log_not_p_m)
+
+
 def _in_blocks(z, y, gamma_neg, gamma_pos, clip, eps, pos_weight, constant_weight, shift_focus, summed):
     "Loss, of each label or summed, and slope of labels on a CPU."
     settings = [gamma_neg, gamma_pos, clip, pos_weight]
@@ -141,33 +169,36 @@ def _in_blocks(z, y, gamma_neg, gamma_pos, clip, eps, pos_weight, constant_weigh
     shape, z, y = z.shape, z.reshape(-1), y.reshape(-1)
     slope, loss = torch.empty_like(z), z.new_zeros(()) if summed else torch.empty_like(z)
 
-    def put(where, terms, counted=None):
-        "Keep the loss and the slope of some labels; of a sum, only of those that count 1."
-        slope[where] = terms[1]
-        if summed:
-            loss.add_(terms[0].sum() if counted is None else torch.dot(terms[0], counted))
-        else:
-            loss[where] = terms[0]
-
-    present = y.nonzero().squeeze(1)
-    values = y[present] if 4 * present.numel() <= y.numel() else y
-    smallest, largest = _range(values) if values.numel() else (1, 1)
-    if check_targets:
-        _check_range(smallest, largest)
-    few_present = smallest == 1
-
+    present = _few_present(y)
+    plain = shift_focus and not constant_weight and not isinstance(gamma_neg, Tensor) and not isinstance(clip, Tensor)
+    in_place = plain and gamma_neg in (1, 2, 3, 4) and clip >= max(eps, torch.finfo(z.dtype).tiny)
     for start in range(0, z.numel(), _BLOCK):
         block = slice(start, start + _BLOCK)
         gamma_neg, gamma_pos, clip, pos_weight = of(block)
-        if few_present:
-            put(block, _weigh(*_absent_side(z[block], clip, eps, shift_focus), gamma_neg, constant_weight), counted=1 - y[block])
+        if present is None:
+            block_loss, slope[block] = _any_label(z[block], y[block], gamma_neg, gamma_pos, clip, eps, pos_weight, constant_weight, shift_focus)
+        elif in_place:
+            block_loss = _absent_in_place(z[block], clip, gamma_neg, slope[block])
         else:
-            put(block, _any_label(z[block], y[block], gamma_neg, gamma_pos, clip, eps, pos_weight, constant_weight, shift_focus))
+            side = _absent_side(z[block], z[block].sigmoid(), (-z[block]).sigmoid(), clip, eps, shift_focus)
+            block_loss, slope[block] = _weigh(*side, gamma_neg, constant_weight)
+        if not summed:
+            loss[block] = block_loss
+        elif present is None:
+            loss += block_loss.sum()
+        else:
+            loss += torch.dot(block_loss, 1 - y[block])  # the present ones follow
 
-    if few_present and present.numel():
+    if present is not None and present.numel():
         gamma_neg, gamma_pos, clip, pos_weight = of(present)
-        present_loss, present_slope = _weigh(*_absent_side(-z[present], 0, eps), gamma_pos, constant_weight)
-        put(present, (pos_weight * present_loss, -pos_weight * present_slope))
+        logits = z.take(present)
+        side = _absent_side(-logits, (-logits).sigmoid(), logits.sigmoid(), 0, eps)
+        present_loss, present_slope = _weigh(*side, gamma_pos, constant_weight)
+        slope.index_copy_(0, present, -pos_weight * present_slope)
+        if summed:
+            loss += (pos_weight * present_loss).sum()
+        else:
+            loss.index_copy_(0, present, pos_weight * present_loss)
     return loss if summed else loss.view(shape), slope.view(shape)
 
 # %% ../nbs/api/losses.ipynb #function
@@ -177,17 +208,21 @@ class _AsymmetricLoss(torch.autograd.Function):
     @staticmethod
     def forward(z, y, *settings):
         *settings, summed = settings
-        if z.device.type == "cpu" and not torch.compiler.is_compiling():
+        if torch.compiler.is_compiling():
+            loss, slope = _in_one_graph(z, y, *settings)
+        elif z.device.type == "cpu":
             return _in_blocks(z, y, *settings, summed)
-        if check_targets and y.numel() and not torch.compiler.is_compiling():
-            _check_range(*_range(y))
-        loss, slope = _any_label(z, y, *settings)
+        else:
+            if check_targets and y.numel():
+                _check_range(*_range(y))
+            loss, slope = _any_label(z, y, *settings)
         return loss.sum() if summed else loss, slope
 
     @staticmethod
     def setup_context(ctx, inputs, output):
         z, y, *settings = inputs
         ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)  # no zeros for the slope's own gradient
         ctx.tensors = [n for n, x in enumerate(settings) if isinstance(x, Tensor)]
         ctx.settings = [None if n in ctx.tensors else x for n, x in enumerate(settings)]
         ctx.save_for_backward(output[1], z, y, *(settings[n] for n in ctx.tensors))
@@ -196,6 +231,8 @@ class _AsymmetricLoss(torch.autograd.Function):
     def backward(ctx, grad, _):
         slope, z, y, *tensors = ctx.saved_tensors
         settings = list(ctx.settings)
+        if grad is None:  # nothing downstream depends on the loss
+            return None, None, *(None for _ in settings)
         for n, tensor in zip(ctx.tensors, tensors):
             settings[n] = tensor
         if torch.is_grad_enabled():
@@ -256,18 +293,22 @@ def _check_settings(gamma_neg, gamma_pos, clip, eps, smoothing, reduction):
     _check_reduction(reduction)
 
 # %% ../nbs/api/losses.ipynb #functional
+def _share(total, shape, left, reduction):
+    "A summed loss as `reduction` wants it; of nothing at all the mean is 0."
+    if reduction == "sum":
+        return total
+    if reduction == "mean" and left is not None:
+        return total / left.sum().clamp(min=1)
+    return total / max(math.prod(shape if reduction == "mean" else shape[:1]), 1)
+
+
 def _reduce(loss, left, reduction, weight):
     "Weigh each label's loss, drop what is not left, and reduce; `left` is None or a mask."
     if weight is not None:
         loss = loss * weight
     if left is not None:
         loss = loss * left
-    if reduction == "none":
-        return loss
-    if reduction == "sum":
-        return loss.sum()
-    count = loss.shape[0] if reduction == "batchmean" and loss.dim() else loss.numel() if left is None or reduction == "batchmean" else left.sum()
-    return loss.sum() / (count.clamp(min=1) if isinstance(count, Tensor) else max(count, 1))
+    return loss if reduction == "none" else _share(loss.sum(), loss.shape, left, reduction)
 
 
 def _left(targets, ignore_index):
@@ -317,9 +358,7 @@ def _loss_of_batch(
         loss, _ = _any_label(z, y, *settings)  # autograd goes where no slope has been written down
         return _reduce(loss, left, reduction, weight)
     if weight is None and left is None and reduction != "none":
-        loss, _ = _AsymmetricLoss.apply(z, y, *settings, True)
-        count = {"sum": 1, "mean": z.numel(), "batchmean": len(z) if z.dim() else 1}[reduction]
-        return loss / max(count, 1) if count != 1 else loss
+        return _share(_AsymmetricLoss.apply(z, y, *settings, True)[0], z.shape, left, reduction)
     loss, _ = _AsymmetricLoss.apply(z, y, *settings, False)
     return _reduce(loss, left, reduction, weight)
 

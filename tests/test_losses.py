@@ -183,9 +183,11 @@ def test_functional_transforms():
     torch.testing.assert_close(torch.func.vmap(asymmetric_loss, in_dims=(0, None))(logits, targets[0]), torch.stack([asymmetric_loss(z, targets[0]) for z in logits]))
 
 
-def test_compiled_forward_and_backward_are_the_eager_ones():
-    logits, targets = (x.detach().float() for x in some_batch())
-    module = AsymmetricLossMultiLabel()
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"gamma_neg": torch.linspace(0, 4, 5), "clip": torch.linspace(0, 0.4, 5), "pos_weight": 2.0, "reduction": "mean"}], ids=["default", "per class"])
+def test_compiled_forward_and_backward_are_the_eager_ones(soft, settings):
+    logits, targets = (x.detach().float() for x in some_batch(soft))
+    module = AsymmetricLossMultiLabel(**settings)
     results = []
     for loss in [module, torch.compile(module, fullgraph=True)]:
         z = logits.clone().requires_grad_()

@@ -37,9 +37,9 @@ from queue import SimpleQueue
 
 # %% auto #0
 __all__ = ['BuildError', 'Project', 'execute_notebook', 'run_apart', 'shared_inputs', 'input_digest', 'names_meant', 'link_names',
-           'trim_svg', 'execute_notebooks', 'process_notebooks', 'stage', 'choose_renderer', 'render', 'tex_to_mathml',
-           'make_offline', 'make_site_offline', 'put_in_place', 'one_at_a_time', 'build', 'listen', 'serve',
-           'notebook_to_readme', 'readme', 'check_tools', 'main']
+           'trim_svg', 'number_equations', 'execute_notebooks', 'process_notebooks', 'stage', 'choose_renderer',
+           'render', 'tex_to_mathml', 'make_offline', 'make_site_offline', 'put_in_place', 'one_at_a_time', 'build',
+           'listen', 'serve', 'notebook_to_readme', 'readme', 'check_tools', 'main']
 
 # %% ../nbs/api/site.ipynb #build-error
 class BuildError(Exception):
@@ -225,6 +225,14 @@ def trim_svg(cell: dict) -> None:
         svg = "".join(output.get("data", {}).get("image/svg+xml", ""))
         if svg:
             output["data"]["image/svg+xml"] = svg[svg.index("<svg") :]
+
+_TAGGED = re.compile(r"^\$\$((?:(?!\$\$).)*?)\s*\\tag\{(\d+)\}\s*\$\$", re.DOTALL | re.MULTILINE)
+
+
+def number_equations(cell: dict) -> None:
+    "An nbdev processor that shows an equation's `\\tag{3}`, which MathML knows nothing of, and lets links lead to `#equation-3`."
+    if cell["cell_type"] == "markdown":
+        cell["source"] = _TAGGED.sub(r'<span id="equation-\2"></span>\n\n$$\1\n\\qquad\\text{(\2)}\n$$', cell["source"])
 
 # %% ../nbs/api/site.ipynb #process-notebook
 @contextmanager

@@ -77,3 +77,10 @@ def test_readme_is_the_landing_page():
 def test_readme_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()):
         assert target.startswith("https://") or (ROOT / target).is_file(), target
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_equations_are_numbered_in_order(name):
+    sources = [cell.source for cell in nbformat.read(ROOT / "nbs" / name, as_version=4).cells if cell.cell_type == "markdown"]
+    numbers = [int(number) for number in re.findall(r"\\tag\{(\d+)\}", "\n".join(sources))]
+    assert numbers == list(range(1, len(numbers) + 1))

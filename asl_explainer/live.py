@@ -317,7 +317,7 @@ def to_javascript(
 # %% ../nbs/api/live.ipynb #runtime
 _RUNTIME = """window.aslLive ??= (() => {
   const figures = new Map();
-  const format = (template, values) => template.replace(/\\\\{(\\\\w+)(?::\\\\.(\\\\d+)([fge]))?\\\\}/g, (_, name, digits, kind) =>
+  const format = (template, values) => template.replace(/\\{(\\w+)(?::\\.(\\d+)([fge]))?\\}/g, (_, name, digits, kind) =>
     kind === "f" ? values[name].toFixed(digits) : kind === "e" ? values[name].toExponential(digits) : String(Number(values[name].toPrecision(digits ?? 6))));
   const place = (value, [offset, scale, log]) => offset + scale * (log ? Math.log10(value) : value);
 
@@ -402,7 +402,7 @@ _RUNTIME = """window.aslLive ??= (() => {
   };
 })();"""
 
-_STYLE = """.asl-live { margin: 1.5rem 0; }
+_STYLE = """.asl-live { margin: 1.5rem 0; scroll-margin-top: 5rem; }
 .asl-live svg { display: block; width: 100%; height: auto; }
 .asl-live form { display: grid; grid-template-columns: max-content 1fr 4.5rem; gap: 0.35rem 0.9rem; align-items: center; margin: 0.75rem 0; font: 0.92rem/1.4 system-ui, sans-serif; }
 .asl-live form[hidden] { display: none; }
@@ -467,7 +467,7 @@ class LiveFigure:
         buttons = "".join(f'<button type="button" data-preset="{html.escape(preset)}">{html.escape(preset)}</button>' for preset in self.presets)
         code = self.code.format(**{name: f"{value:.6g}" for name, value in plot.settings.items()})
         # What ends a script would end it inside a string too.
-        facts = json.dumps(facts, ensure_ascii=False).replace("</", "<\\\\/")
+        facts = json.dumps(facts, ensure_ascii=False).replace("</", "<\\/")
         script = f'aslLive("{self.name}", {to_javascript(plot.points, plot.settings)}, {facts});'
         return f"""<figure class="asl-live" id="{self.name}">
 <style>{_STYLE}</style>

@@ -717,7 +717,7 @@ def notebook_to_readme(
                 path = f"images/{cell.id}.svg"
                 pictures[path] = data["image/svg+xml"]
                 parts.append(f"![{options['fig-alt']}]({path})\n\n*{options['fig-cap']}*")
-            else:
+            elif "text/html" not in data:  # a live figure needs a page
                 text = output.get("text") or data["text/plain"]
                 parts.append(f"```text\n{text.rstrip()}\n```")
     return "\n\n".join(parts) + "\n", pictures

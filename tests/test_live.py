@@ -1,0 +1,231 @@
+"""Live figures: the generated JavaScript against torch, and what a reader does with them in a browser."""
+import hashlib
+import re
+from base64 import b64encode
+
+import numpy as np
+import pytest
+import torch
+from axe_playwright_python.sync_playwright import Axe
+
+from asl_explainer.curves import label_curve, loss_and_gradient
+from asl_explainer.explore import explore_parameter, explore_probability
+from asl_explainer.live import to_javascript
+from asl_explainer.losses import single_label_reference
+
+CASES = 20_000
+
+
+def random_settings(count):
+    "Random and extreme settings of one label, and its p where it was drawn as one."
+    torch.manual_seed(0)
+    uniform = torch.rand(count, 8, dtype=torch.float64)
+    gamma = [torch.where(uniform[:, n] < 0.15, 0.0, torch.where(uniform[:, n] < 0.4, uniform[:, n + 1], 8 * uniform[:, n + 1])) for n in (0, 1)]
+    clip = torch.where(uniform[:, 3] < 0.2, 0.0, 0.5 * uniform[:, 4])
+    p = torch.where(uniform[:, 5] < 0.1, clip, torch.where(uniform[:, 5] < 0.3, 10 ** (-12 * uniform[:, 6]), uniform[:, 6]))
+    p = torch.where(uniform[:, 5] > 0.85, 1 - 10 ** (-12 * uniform[:, 6]), p).clamp(1e-12, 1 - 1e-12)
+    z = torch.where(uniform[:, 7] < 0.3, 200 * (uniform[:, 6] - 0.5), p.logit())
+    columns = {"z": z, "y": (uniform[:, 2] < 0.5).double(), "gamma_neg": gamma[0], "gamma_pos": gamma[1], "clip": clip, "eps": 10 ** (-8 * uniform[:, 4])}
+    return columns
+
+
+def computed(page, function, columns):
+    "What the browser computes for each row of settings."
+    rows = [dict(zip(columns, row)) for row in zip(*(column.tolist() for column in columns.values()))]
+    code = to_javascript(function, rows[0])
+    results = page.evaluate(f"(rows) => rows.map({code}).map((r) => Object.values(r).flatMap((v) => v.length === undefined ? [v] : [...v]))", rows)
+    return torch.tensor(results, dtype=torch.float64)
+
+
+def test_the_javascript_of_a_label_is_torch(page):
+    def one_label(z, y, **settings):
+        loss, gradient = label_curve(z, y, **settings)
+        return {"loss": loss, "gradient": gradient}
+
+    columns = random_settings(CASES)
+    results = computed(page, one_label, columns)
+    exact = torch.stack(list(one_label(**columns).values()), dim=1)
+    wrong = (results - exact).abs() > 1e-12 * exact.abs()
+    # At p = clip the curve has a corner, and the last digit of p decides on which side of it a label lies.
+    corner = ((columns["z"].sigmoid() - columns["clip"]).abs() < 1e-12) & (columns["y"] == 0)
+    assert 500 < corner.sum() < CASES / 10
+    before, after = (torch.stack(list(one_label(**{**columns, "z": columns["z"] + step}).values()), dim=1) for step in (-1e-9, 1e-9))
+    between = (results >= torch.minimum(before, after)) & (results <= torch.maximum(before, after))
+    wrong[corner] &= ~between[corner]
+    assert not wrong.any(), [{name: column[wrong.any(1)][0].item() for name, column in columns.items()}, results[wrong.any(1)][0], exact[wrong.any(1)][0]]
+
+
+def test_the_javascript_of_a_sample_with_one_class_is_torch(page):
+    def sample(a, b, c, gamma_neg, gamma_pos, eps):
+        right = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
+        loss, gradient = loss_and_gradient(lambda z: single_label_reference(z, right, gamma_pos, gamma_neg, eps), torch.stack([a, b, c]))
+        return {"loss": loss, "gradient": gradient}
+
+    columns = random_settings(2_000)
+    columns = {"a": columns["z"] / 8, "b": columns["z"].roll(1) / 8, "c": columns["z"].roll(2) / 8} | {name: columns[name] for name in ["gamma_neg", "gamma_pos", "eps"]}
+    results = computed(page, sample, columns)
+    exact = torch.stack([torch.cat(list(sample(*row).values())) for row in zip(*columns.values())])
+    # A sum over classes may cancel: its digits are those of its largest part.
+    torch.testing.assert_close(results, exact, rtol=1e-12, atol=1e-13)
+
+
+PAGE = "learn/timm_docs.html"
+
+
+def path_of(page, figure, gid):
+    return page.locator(f"[id='{figure}-{gid}'] path").first.get_attribute("d")
+
+
+def slider(page, figure, name):
+    return page.locator(f"#{figure} input[name={name}]")
+
+
+def test_arrow_keys_move_this_figure_and_no_other(page, site_url):
+    page.goto(f"{site_url}/{PAGE}")
+    before = {figure: path_of(page, figure, "loss") for figure in ["with-smoothing", "along-clip"]}
+    slider(page, "with-smoothing", "eps").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("before => document.querySelector('[id=with-smoothing-loss] path').getAttribute('d') != before", arg=before["with-smoothing"])
+    assert page.locator("#with-smoothing output").last.inner_text() == "0.11"
+    assert path_of(page, "along-clip", "loss") == before["along-clip"]
+
+
+def test_a_move_draws_what_matplotlib_draws(page, site_url):
+    page.goto(f"{site_url}/index.html")
+    slider(page, "explore-probability", "gamma_neg").fill("2")
+    slider(page, "explore-probability", "clip").fill("0.2")
+    page.locator("#explore-probability [data-live=reading]", has_text="p = 0.839, with a gradient of 0.329").wait_for()
+    drawn = [float(number) for number in re.findall(r"-?[\d.]+", path_of(page, "explore-probability", "loss-negative"))]
+    moved = explore_probability("explore-probability", gamma_neg=2, clip=0.2).live._repr_html_()
+    expected = re.search(r'id="explore-probability-loss-negative">\s*<path d="([^"]*)"', moved)[1]
+    numbers = [float(number) for number in re.findall(r"-?[\d.]+", expected)]
+    # matplotlib merges points that lie on a line, to a tenth of a pixel.
+    assert len(numbers) > 40
+    np.testing.assert_allclose(np.interp(numbers[::2], drawn[::2], drawn[1::2]), numbers[1::2], atol=0.2)
+
+
+def test_dragging_moves_the_curve(page, site_url):
+    page.goto(f"{site_url}/index.html")
+    handle = slider(page, "explore-probability", "gamma_neg")
+    before = path_of(page, "explore-probability", "loss-negative")
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.up()
+    page.wait_for_function("before => document.querySelector('[id=explore-probability-loss-negative] path').getAttribute('d') != before", arg=before)
+    assert float(handle.input_value()) > 6
+
+
+def test_presets_reset_and_copy(new_context, site_url):
+    context = new_context()
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(f"{site_url}/index.html")
+    figure, start = page.locator("#explore-probability"), path_of(page, "explore-probability", "loss-negative")
+    figure.get_by_role("button", name="focal").click()
+    code = "AsymmetricLossMultiLabel(gamma_neg=2, gamma_pos=2, clip=0, eps=1e-8)"
+    figure.locator("[data-live=code]", has_text=code).wait_for()
+    figure.get_by_role("button", name="Copy as Python").click()
+    page.wait_for_function("() => document.querySelector('[data-live=announced]').textContent == 'Copied'")
+    assert page.evaluate("navigator.clipboard.readText()") == code
+    figure.get_by_role("button", name="Reset").click()
+    figure.locator("[data-live=code]", has_text="gamma_neg=4").wait_for()
+    drawn = path_of(page, "explore-probability", "loss-negative")
+    figure.get_by_role("button", name="timm").click()
+    assert path_of(page, "explore-probability", "loss-negative") == drawn and start != drawn  # the same curve, in the page's own digits
+
+
+def test_a_setting_is_in_the_address_and_comes_back(page, site_url):
+    page.goto(f"{site_url}/{PAGE}")
+    slider(page, "along-clip", "gamma_neg").fill("2.5")
+    slider(page, "with-smoothing", "eps").fill("0.3")
+    page.wait_for_function("() => location.hash.includes('eps=0.3') && location.hash.includes('gamma_neg=2.5')")
+    page.reload()
+    page.locator("#along-clip [data-live=code]", has_text="gamma_neg=2.5").wait_for()
+    page.locator("#with-smoothing [data-live=code]", has_text="eps=0.3").wait_for()
+    page.locator("#along-clip [data-live=reset]").click()
+    page.wait_for_function("() => !location.hash.includes('gamma_neg=2.5') && location.hash.includes('eps=0.3')")
+
+
+@pytest.mark.parametrize("query, value", [("gamma_neg=99", "8.0"), ("gamma_neg=-3", "0.0"), ("gamma_neg=much", "4.0"), ("gamma_neg=", "4.0"), ("other=1", "4.0")])
+def test_an_address_out_of_range_does_no_harm(page, site_url, query, value):
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"{site_url}/index.html#explore-probability?{query}")
+    page.wait_for_function("value => document.querySelector('#explore-probability output').textContent == value", arg=value)
+    assert complaints == []
+
+
+def test_without_javascript_the_figure_is_there(new_context, site_url):
+    page = new_context(java_script_enabled=False).new_page()
+    page.goto(f"{site_url}/index.html")
+    figure = page.locator("#explore-probability")
+    assert figure.locator("svg").bounding_box()["height"] > 150
+    assert "p = 0.900" in figure.locator("[data-live=reading]").inner_text()
+    assert not figure.locator("form").is_visible()
+
+
+def test_the_figure_is_within_the_first_screen(new_context, site_url):
+    page = new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(f"{site_url}/index.html")
+    box = page.locator("#explore-probability svg").bounding_box()
+    assert box["y"] + box["height"] < 900
+
+
+def test_what_changes_is_said_once_it_rests(page, site_url):
+    page.goto(f"{site_url}/index.html")
+    said = page.locator("#explore-probability [data-live=announced]")
+    assert said.get_attribute("aria-live") == "polite" and said.inner_text() == ""
+    slider(page, "explore-probability", "clip").fill("0.2")
+    page.locator("#explore-probability [data-live=announced]", has_text="below p = 0.20").wait_for()
+    assert slider(page, "explore-probability", "clip").get_attribute("aria-valuetext") == "0.20"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["index.html", PAGE])
+def test_nobody_is_shut_out(new_context, site_url, name, scheme):
+    page = new_context(color_scheme=scheme).new_page()
+    page.goto(f"{site_url}/{name}")
+    page.evaluate("document.querySelector('.asl-live form').scrollIntoView()")
+    found = Axe().run(page, context=".asl-live")
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_dark_and_light_change_the_lines(new_context, site_url):
+    strokes = []
+    for scheme in ["light", "dark"]:
+        page = new_context(color_scheme=scheme).new_page()
+        page.goto(f"{site_url}/index.html")
+        strokes.append(page.locator("[id='explore-probability-loss-positive'] path").evaluate("path => getComputedStyle(path).stroke"))
+    assert len(set(strokes)) == 2
+
+
+def scripts_of(text):
+    return re.findall(r"<script>(.*?)</script>", text, flags=re.S)
+
+
+def test_a_page_holds_less_than_30_kb_of_its_script(site):
+    text = (site / PAGE).read_text(encoding="utf-8")
+    scripts = [script for script in scripts_of(text) if "aslLive" in script]
+    assert len(scripts) == 4  # what all share once, and one each
+    assert sum(len(script.encode()) for script in scripts) < 30_000
+    assert not re.search(r"\beval\(|new Function|\son\w+=", "".join(scripts))
+
+
+def test_it_works_under_a_strict_policy(page, tmp_path):
+    torch.manual_seed(0)
+    figures = [explore_probability(), explore_parameter("eps", torch.randn(3, 4), torch.arange(3), "single")]
+    body = "".join(figure.live._repr_html_() for figure in figures)
+    hashes = " ".join(f"'sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts_of(body))
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes}"
+    (tmp_path / "page.html").write_text(f'<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}"><title>x</title>{body}', encoding="utf-8")
+    complaints = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto((tmp_path / "page.html").as_uri())
+    for figure in ["explore-probability", "explore-eps"]:
+        slider(page, figure, "gamma_neg").fill("7")
+        page.locator(f"#{figure} [data-live=code]", has_text="gamma_neg=7").wait_for()
+    assert complaints == []

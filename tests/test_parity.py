@@ -3,11 +3,13 @@
 The originals are installed without their dependencies, and of each only the file of its loss is loaded."""
 import importlib.metadata
 import importlib.util
+import json
 import sys
 import types
 
 import pytest
 import torch
+from conftest import ROOT
 
 from asl_explainer.dialects import alibaba, paddle, timm, torch_ecg
 
@@ -139,3 +141,19 @@ def test_alibaba_and_paddle_are_torch_ecgs_first_implementation(original_torch_e
     theirs.reduction = "none"
     weighted = paddle.AsymmetricLossOptimizedWithLogit(eps=1e-8, disable_paddle_grad_focal_loss=constant)
     agree(lambda z, y: weighted(z, y, weights), lambda z, y: (theirs(z, y) * weights).sum(), logits, targets, rtol=1e-10, atol=1e-12)
+
+
+PADDLE = json.loads((ROOT / "tests/data/paddle.json").read_text())
+
+
+@pytest.mark.parametrize("case", PADDLE["cases"], ids=lambda case: f"{case['dtype']} {case['kind']} {'weighted ' * case['weighted']}{case['settings']}")
+def test_paddle(case):
+    "Vectors that `paddle_vectors.py` recorded in PaddlePaddle; `make test-paddle` computes them again."
+    dtype = getattr(torch, case["dtype"])
+    z, y, weights = (torch.tensor(x, dtype=dtype) for x in [PADDLE["inputs"]["logits"], PADDLE["inputs"]["targets"][case["kind"]], PADDLE["inputs"]["weights"]])
+    z.requires_grad_()
+    value = paddle.AsymmetricLossOptimizedWithLogit(**case["settings"])(z, y, weights if case["weighted"] else None)
+    precision = 1e-5 if dtype == torch.float32 else 1e-13  # in float32 the port's 1 - p has few digits left where p is near 1
+    for ours, theirs in [(value, case["value"]), (torch.autograd.grad(value, z)[0], case["gradient"])]:
+        theirs = torch.tensor(theirs, dtype=dtype)
+        torch.testing.assert_close(ours, theirs, rtol=precision, atol=precision * theirs.abs().max().item())

@@ -4,6 +4,7 @@ The originals are installed without their dependencies, and of each only the fil
 import importlib.metadata
 import importlib.util
 import json
+import math
 import sys
 import types
 
@@ -123,6 +124,30 @@ def test_torch_ecgs_second_implementation_loses_its_weight_in_the_gradient(origi
         p = logits.detach().sigmoid()
         weight = torch.where(targets == 1, 1 - p, p**4)
         torch.testing.assert_close(gradients[0], weight * gradients[2], rtol=1e-10, atol=1e-12)
+
+
+def test_the_originals_err_as_the_pages_of_the_dialects_say(original_timm, original_torch_ecg):
+    def gradient(loss, z, y, dtype=torch.float32):
+        z = torch.tensor([[z]], dtype=dtype, requires_grad=True)
+        return torch.autograd.grad(loss(z, torch.tensor([[y]], dtype=dtype)), z)[0].item()
+
+    def saved(loss):
+        z, y, kept = torch.zeros(4, 3, requires_grad=True), torch.zeros(4, 3), {}
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.setdefault(x.data_ptr(), x), lambda x: x):
+            loss(z, y)
+        return sum(x.shape == z.shape for pointer, x in kept.items() if pointer not in (z.data_ptr(), y.data_ptr()))
+
+    for original, tensors in [(original_timm.AsymmetricLossMultiLabel, 11), (original_torch_ecg.AsymmetricLoss, 10)]:
+        assert math.isnan(gradient(original(gamma_neg=0.5), -6.0, 0.0))
+        assert gradient(original(), -20.0, 1.0) == pytest.approx(-3.8e-8, abs=1e-10)
+        assert saved(original()) == tensors
+    ecg = original_torch_ecg.AsymmetricLoss
+    assert all(math.isnan(gradient(ecg(), -20.0, y, torch.float16)) for y in [0.0, 1.0])
+    used = ecg()
+    used(torch.zeros(4, 3), torch.zeros(4, 3))
+    assert sum(isinstance(kept, torch.Tensor) for kept in vars(used).values()) == 6
+    unweighted = [ecg(implementation="deep-psp", disable_torch_grad_focal_loss=True), ecg(0, 0, implementation="deep-psp")]
+    assert [gradient(loss, 2.0, 0.0) for loss in unweighted] == pytest.approx([0.62, 0.62], abs=1e-2)
 
 
 @pytest.mark.parametrize("kind", KINDS)

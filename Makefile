@@ -44,7 +44,7 @@ lab: $(READY)
 notebooks: $(READY)
 	$(BIN)/nbdev_export
 	find nbs -name '*.ipynb' -not -path '*/.*' -exec $(BIN)/jupyter execute --inplace {} +
-	$(BIN)/nbdev_clean
+	$(BIN)/asl-docs clean
 	$(BIN)/asl-docs readme
 
 # The environment is brought up to date when what it should hold has changed.

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .losses import asymmetric_loss_reference, single_label_reference
@@ -29,29 +28,26 @@ def loss_and_gradient(
 
 def label_curve(
     logits: Tensor,  # Where to look, any shape; for a curve against the probability p give `p.logit()`
-    target: float,  # 1 for a label that is present, 0 for one that is absent
+    target: float | Tensor,  # 1 for a label that is present, 0 for one that is absent
     loss: Callable = asymmetric_loss_reference,  # Takes logits, targets and the settings
     **settings,  # gamma_neg, gamma_pos, clip, eps and so on, numbers or tensors
 ) -> tuple[Tensor, Tensor]:  # Loss and dL/dz at each of the logits
     "Loss and gradient of one label along its logit (arXiv 2009.14119, equations 4 to 6)."
-    targets = torch.full_like(logits, target)
+    targets = torch.ones_like(logits) * target
     return loss_and_gradient(lambda z: loss(z, targets, **settings), logits)
 
 # %% ../nbs/api/curves.ipynb #peak-code
-_GRID = torch.linspace(-4, 9, 1301, dtype=torch.float64)
-
-
 def gradient_peak(
     **settings,  # gamma_neg, clip, eps, numbers or tensors of no dimension
 ) -> tuple[Tensor, Tensor]:  # The probability at the peak, and the gradient there
     "Where the gradient of a negative is largest, for p from 0.02 to 0.9999."
-    _, gradient = label_curve(_GRID, 0, **settings)
-    middle = gradient.argmax().clamp(1, len(_GRID) - 2)
+    z = torch.arange(-100, 226, dtype=torch.float64) / 25
+    _, gradient = label_curve(z, 0, **settings)
+    middle = gradient.argmax().clamp(1, len(z) - 2)
     before, height, after = (gradient.take(middle + step) for step in (-1, 0, 1))
     bend = (before - 2 * height + after).clamp(max=-torch.finfo(torch.float64).tiny)
     shift = (0.5 * (before - after) / bend).clamp(-1, 1)
-    z = _GRID.take(middle) + shift * (_GRID[1] - _GRID[0])
-    return z.sigmoid(), height - 0.25 * (before - after) * shift
+    return (z.take(middle) + shift / 25).sigmoid(), height - 0.25 * (before - after) * shift
 
 # %% ../nbs/api/curves.ipynb #sweep-code
 PARAMETERS = {"multi": ("gamma_neg", "gamma_pos", "clip", "eps"), "single": ("gamma_neg", "gamma_pos", "eps")}
@@ -93,7 +89,7 @@ def sweep(
     "A batch's loss and gradient along one parameter, in one evaluation. Raises `ValueError` for a wrong name or shape."
     check_batch(name, logits, targets, kind)
     settings[name] = values.reshape(-1, *[1] * logits.dim())
-    positive = (targets if kind == "multi" else F.one_hot(targets, logits.shape[-1])).to(logits.dtype)
+    positive = (targets if kind == "multi" else targets.unsqueeze(-1) == torch.arange(logits.shape[-1])).to(logits.dtype)
     formula = asymmetric_loss_reference if kind == "multi" else single_label_reference
     each, slope = loss_and_gradient(lambda z: formula(z, positive, **settings), logits.expand(len(values), *logits.shape))
     share = 1 if kind == "multi" else 1 / len(logits)

@@ -5,13 +5,23 @@
 # %% ../nbs/api/figures.ipynb #imports
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import matplotlib.pyplot as plt
+import torch
 from cycler import cycler
 from IPython import get_ipython
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
 from matplotlib_inline.backend_inline import set_matplotlib_formats
+from torch import Tensor
+
+from .curves import check_batch, gradient_peak, label_curve, sweep
+from .losses import asymmetric_loss_reference
 
 # %% auto #0
-__all__ = ['use_style']
+__all__ = ['SLIDERS', 'use_style', 'Slider', 'Plot', 'probability_plot', 'parameter_plot']
 
 # %% ../nbs/api/figures.ipynb #style
 # Okabe and Ito's palette, less its yellow and sky blue, which are too faint on white.
@@ -39,3 +49,183 @@ def use_style() -> None:
     if get_ipython() is not None:
         # Without the date and the version of what drew it, a figure is the same at every run.
         set_matplotlib_formats("svg", metadata=dict.fromkeys(["Creator", "Date", "Format", "Type"]))
+
+# %% ../nbs/api/figures.ipynb #plot-code
+@dataclass(frozen=True)
+class Slider:
+    "The range of one setting. For a logarithmic slider, `low`, `high` and `step` are powers of ten."
+
+    name: str  # Of the setting, such as gamma_neg
+    label: str  # What is shown beside it
+    low: float
+    high: float
+    step: float
+    log: bool = False
+
+
+@dataclass
+class Plot:
+    "A figure and the function that moves it."
+
+    figure: Figure  # Drawn at `settings`; each artist that moves has a gid
+    points: Callable[..., dict[str, Tensor]]  # Takes the settings; for a gid returns x and y, shape (2, n), for other names numbers
+    settings: dict[str, float]  # The settings it starts with
+    sliders: list[Slider]  # One for each setting
+    reading: str  # What is read out, with places such as {peak:.3f} for the numbers
+    caption: str  # What to see in it
+    alt: str  # What is drawn, for who does not see it
+
+    def __post_init__(self):
+        self.moving = {artist.get_gid(): artist for artist in self.figure.findobj(lambda artist: artist.get_gid() is not None)}
+        self.update(**self.settings)
+
+    def update(
+        self,
+        **settings: float,  # A value for each setting
+    ) -> str:  # What is to be read out
+        "Move the figure to new settings. Raises `ValueError` for settings that are not the plot's."
+        if set(settings) != set(self.settings):
+            raise ValueError(f"settings are {', '.join(settings) or 'none'}, expected {', '.join(self.settings)}")
+        named = self.points(**{name: torch.tensor(float(value), dtype=torch.float64) for name, value in settings.items()})
+        for gid, artist in self.moving.items():
+            points = named[gid].numpy()
+            artist.set_xy(points.T) if isinstance(artist, Polygon) else artist.set_data(*points)
+        return self.reading.format(**settings, **{name: value.item() for name, value in named.items() if value.dim() == 0})
+
+# %% ../nbs/api/figures.ipynb #probability-code
+_POSITIVE, _NEGATIVE = list(_LINES.items())[:2]
+_REFERENCES = {"cross-entropy": {"gamma_neg": 0.0, "gamma_pos": 0.0, "clip": 0.0}, "focal loss, γ = 2": {"gamma_neg": 2.0, "gamma_pos": 2.0, "clip": 0.0}}
+_FAINT = {"color": "#808080", "linewidth": 1.1, "alpha": 0.7}
+
+SLIDERS = {
+    "gamma_neg": Slider("gamma_neg", "γ₋ (gamma_neg)", 0, 8, 0.1),
+    "gamma_pos": Slider("gamma_pos", "γ₊ (gamma_pos)", 0, 4, 0.1),
+    "clip": Slider("clip", "m (clip)", 0, 0.5, 0.01),
+    "eps": Slider("eps", "ε (eps)", -8, -0.5, 0.1, log=True),
+}
+"The sliders of the multi-label loss."
+
+
+def _axes(figure, places, title, x_label, limits, x_limits=(0, 1)):
+    axes = figure.add_subplot(*places)
+    axes.set(title=title, xlabel=x_label, xlim=x_limits, ylim=limits)
+    return axes
+
+
+def _move(axes, gid, side, **style):
+    "A line of which only the look is known yet."
+    return axes.plot([], [], gid=gid, color=side[0], linestyle=side[1], **style)[0]
+
+
+@plt.rc_context(_STYLE)
+def probability_plot(
+    gamma_neg: float = 4,  # Focusing exponent of the negatives
+    gamma_pos: float = 1,  # Focusing exponent of the positives
+    clip: float = 0.05,  # Probability margin of the negatives
+    eps: float = 1e-8,  # Floor inside the logarithms
+    loss: Callable = asymmetric_loss_reference,  # Takes logits, targets and the settings
+) -> Plot:  # With the settings gamma_neg, gamma_pos, clip and eps
+    "Loss and gradient of a positive and of a negative against its probability (arXiv 2009.14119, equations 4 to 6)."
+    limits = {"loss": (0, 4), "gradient": (-1.6, 1.6)}
+
+    def grid():  # made where it is needed, so that a trace says how, rather than 199 numbers
+        p = torch.arange(1, 200, dtype=torch.float64) / 200
+        return p, (p / (1 - p)).log()
+
+    def points(gamma_neg, gamma_pos, clip, eps):
+        (p, z), corners, named = grid(), torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64), {}
+        for side, target in {"positive": 1, "negative": 0}.items():
+            value, gradient = label_curve(z, target, loss, gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip, eps=eps)
+            named |= {f"loss-{side}": torch.stack([p, value]), f"gradient-{side}": torch.stack([p, gradient])}
+        for name, (low, high) in limits.items():
+            named[f"dead-{name}"] = torch.stack([clip * corners, torch.tensor([low, high, high, low], dtype=torch.float64)])
+        peak_p, peak = gradient_peak(gamma_neg=gamma_neg, clip=clip, eps=eps)
+        return named | {"peak": torch.stack([peak_p, peak]).unsqueeze(1), "peak_p": peak_p, "peak_height": peak}
+
+    figure, (p, z) = Figure(figsize=(6.8, 3.1), layout="constrained"), grid()
+    titles = {"loss": "Loss of a label", "gradient": "Its gradient, dL/dz"}
+    for column, (name, title) in enumerate(titles.items()):
+        axes = _axes(figure, (1, 2, column + 1), title, "probability p of the label", limits[name])
+        for settings in _REFERENCES.values():
+            for target in (1, 0):
+                axes.plot(p, label_curve(z, target, **settings)[column], **_FAINT)
+        axes.add_patch(Polygon([[0, 0]], gid=f"dead-{name}", color="#808080", alpha=0.25, linewidth=0))
+        for side, style in {"positive": _POSITIVE, "negative": _NEGATIVE}.items():
+            _move(axes, f"{name}-{side}", style)
+        if name == "gradient":
+            axes.axhline(0, color="#808080", linewidth=0.8)
+            _move(axes, "peak", (_NEGATIVE[0], "none"), marker="o", markersize=6)
+    loss_axes, gradient_axes = figure.axes
+    loss_axes.text(0.2, 2.6, "present", color=_POSITIVE[0], ha="left")
+    loss_axes.text(0.86, 2.6, "absent", color=_NEGATIVE[0], ha="right")
+    gradient_axes.text(0.3, -1.15, "present", color=_POSITIVE[0])
+    gradient_axes.text(0.3, 1.05, "absent", color=_NEGATIVE[0])
+    return Plot(
+        figure,
+        points,
+        {"gamma_neg": float(gamma_neg), "gamma_pos": float(gamma_pos), "clip": float(clip), "eps": float(eps)},
+        list(SLIDERS.values()),
+        "An absent label is pushed down hardest at p = {peak_p:.3f}, with a gradient of {peak_height:.3f}; below p = {clip:.2f} not at all.",
+        "Loss (left) and gradient (right) of a label that is present and of one that is absent, by the probability that the model gives it. "
+        "Grey lines: cross-entropy and focal loss with γ = 2. Shaded: p below the margin, where an absent label costs nothing. Dot: where an absent label is pushed hardest.",
+        "Two line charts over the probability from 0 to 1. The loss of a present label falls to 0 at p = 1, that of an absent one rises from 0 at the margin. "
+        "The gradient of a present label is negative, that of an absent one positive with a peak near the right end.",
+    )
+
+# %% ../nbs/api/figures.ipynb #parameter-code
+@plt.rc_context(_STYLE)
+def parameter_plot(
+    name: str,  # The parameter along the axis: gamma_neg, gamma_pos, clip or eps
+    logits: Tensor,  # The batch's scores: any shape, or (N, C) for `kind='single'`
+    targets: Tensor,  # 0 and 1 in the shape of the logits, or class indices of shape (N,)
+    kind: str = "multi",  # `'multi'`: many labels, loss summed; `'single'`: one class a sample, loss averaged
+    loss_limits: tuple[float, float] | None = None,  # Of the loss axis; by default from 0 to well above the loss
+    **settings: float,  # Where the sliders start; by default at the loss's own defaults
+) -> Plot:  # With the loss's parameters as settings
+    "A batch's loss and gradient along one parameter. Raises `ValueError` for a wrong name, kind or shape."
+    check_batch(name, logits, targets, kind)
+    start = {"gamma_neg": 4.0, "gamma_pos": 1.0, "clip": 0.05, "eps": 1e-8} if kind == "multi" else {"gamma_neg": 4.0, "gamma_pos": 1.0, "eps": 0.1}
+    unknown = set(settings) - set(start)
+    if unknown:
+        raise ValueError(f"settings contain {', '.join(sorted(unknown))}, expected {', '.join(start)} for kind={kind!r}")
+    start |= {key: float(value) for key, value in settings.items()}
+    sliders = SLIDERS if kind == "multi" else {**SLIDERS, "eps": Slider("eps", "ε (eps, label smoothing)", 0, 0.5, 0.01)}
+    slider, logits = sliders[name], logits.detach().double()
+    labels = {"loss": "loss", "positives": "present", "negatives": "absent"} if kind == "multi" else {"loss": "loss", "positives": "right class", "negatives": "others"}
+
+    def points(**settings):
+        now = settings.pop(name)
+        values = slider.low + (slider.high - slider.low) * torch.arange(101, dtype=torch.float64) / 100
+        values = 10**values if slider.log else values
+        curves = sweep(name, torch.cat([values, now.reshape(1)]), logits, targets, kind, **settings)
+        named = {}
+        for part, curve in zip(labels, curves):
+            named[part] = torch.stack([values, curve[:-1]])
+            named[f"now-{part}"] = torch.stack([now, curve[-1]]).unsqueeze(1)
+            named[f"{part}_now"] = curve[-1]
+        return named
+
+    at_start = points(**{key: torch.tensor(value, dtype=torch.float64) for key, value in start.items()})
+    top = {part: 1.4 * max(at_start[part][1].max().item(), 1e-6) for part in labels}
+    x_limits = (10**slider.low, 10**slider.high) if slider.log else (slider.low, slider.high)
+    figure = Figure(figsize=(6.8, 3.1), layout="constrained")
+    loss_axes = _axes(figure, (1, 2, 1), "Loss of the batch", slider.label, loss_limits or (0, top["loss"]), x_limits)
+    gradient_axes = _axes(figure, (1, 2, 2), "Size of its gradient, Σ|dL/dz|", slider.label, (0, max(top["positives"], top["negatives"])), x_limits)
+    looks = {"loss": list(_LINES.items())[2], "positives": _POSITIVE, "negatives": _NEGATIVE}
+    for part, look in looks.items():
+        axes = loss_axes if part == "loss" else gradient_axes
+        _move(axes, part, look, label=labels[part])
+        _move(axes, f"now-{part}", (look[0], "none"), marker="o", markersize=6)
+    gradient_axes.legend(loc="upper right", frameon=False)
+    if slider.log:
+        for axes in figure.axes:
+            axes.set_xscale("log")
+    return Plot(
+        figure,
+        points,
+        start,
+        [sliders[key] for key in start],
+        f"At {name} = {{{name}:.3g}} the loss is {{loss_now:.4f}}; the gradient is {{positives_now:.4f}} from the {labels['positives']} and {{negatives_now:.4f}} from the {labels['negatives']}.",
+        f"Loss (left) and size of the gradient (right) of a batch along {name}; the dots are at the present value.",
+        f"Two line charts along {name}: the loss of a batch, and the size of its gradient in two lines, one from the {labels['positives']} and one from the {labels['negatives']}.",
+    )

@@ -36,10 +36,10 @@ from posixpath import relpath
 from queue import SimpleQueue
 
 # %% auto #0
-__all__ = ['BuildError', 'Project', 'execute_notebook', 'run_apart', 'shared_inputs', 'input_digest', 'names_meant', 'link_names',
-           'trim_svg', 'number_equations', 'execute_notebooks', 'process_notebooks', 'stage', 'choose_renderer',
-           'render', 'tex_to_mathml', 'make_offline', 'make_site_offline', 'put_in_place', 'one_at_a_time', 'build',
-           'listen', 'serve', 'notebook_to_readme', 'readme', 'check_tools', 'main']
+__all__ = ['BuildError', 'Project', 'drop_widget_views', 'execute_notebook', 'run_apart', 'shared_inputs', 'input_digest',
+           'names_meant', 'link_names', 'trim_svg', 'number_equations', 'execute_notebooks', 'process_notebooks',
+           'stage', 'choose_renderer', 'render', 'tex_to_mathml', 'make_offline', 'make_site_offline', 'put_in_place',
+           'one_at_a_time', 'build', 'listen', 'serve', 'notebook_to_readme', 'readme', 'clean', 'check_tools', 'main']
 
 # %% ../nbs/api/site.ipynb #build-error
 class BuildError(Exception):
@@ -84,6 +84,20 @@ class Project:
         hidden = re.compile(r"(^|/)[._]")
         return sorted(path for path in self.nbs.rglob("*.ipynb") if not hidden.search(path.relative_to(self.nbs).as_posix()))
 
+# %% ../nbs/api/site.ipynb #views-code
+_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def drop_widget_views(
+    notebook: dict,  # A notebook, which is changed
+) -> bool:  # Whether there was anything to drop
+    "Take the views and the state of ipywidgets out of a notebook: without the kernel that made them they show an error."
+    found = notebook["metadata"].pop("widgets", None) is not None
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            found |= output.get("data", {}).pop(_VIEW, None) is not None
+    return found
+
 # %% ../nbs/api/site.ipynb #execute-code
 async def execute_notebook(
     path: Path,  # The notebook
@@ -101,14 +115,16 @@ async def execute_notebook(
         else:
             cell.outputs = []
     # What a cell prints comes in pieces, cut by the clock; as one piece it is the same at every run.
-    options = {"kernel_name": "python3", "record_timing": False, "coalesce_streams": True}
+    options = {"kernel_name": "python3", "record_timing": False, "coalesce_streams": True, "store_widget_state": False}
     client = NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}}, **options)
     manager = client.create_kernel_manager()
     # Sockets in a folder of our own, rather than ports, keep the machine's other users from talking to the kernel.
     with tempfile.TemporaryDirectory() as folder, open(f"{folder}/complaints", "w+") as complaints:
         manager.transport, manager.ip = "ipc", f"{folder}/kernel"
         try:
-            return await client.async_execute(stderr=complaints)
+            executed = await client.async_execute(stderr=complaints)
+            drop_widget_views(executed)
+            return executed
         except CellExecutionError as error:
             number, cell = next((n, c) for n, c in enumerate(code, 1) if any(o.output_type == "error" for o in c.outputs))
             source = "\n".join("    " + line for line in cell.source.splitlines())
@@ -460,6 +476,10 @@ def make_offline(
         for loaded in page.xpath("//script[contains(@src, '/katex')] | //link[contains(@href, '/katex')]"):
             loaded.drop_tree()
 
+    seen = set()  # a figure brings its scripts and styles along; for the second figure they are there
+    for part in page.xpath("//figure//script[not(@src)] | //figure//style"):
+        part.drop_tree() if part.text in seen else seen.add(part.text)
+
     for link in page.xpath("//a[@href]"):
         if link.get("href").startswith(address):
             link.set("href", relpath(link.get("href").removeprefix(address) or ".", Path(place).parent.as_posix()))
@@ -713,6 +733,20 @@ def readme(project: Project) -> Path:
     (project.root / "README.md").write_text(text, encoding="utf-8")
     return project.root / "README.md"
 
+# %% ../nbs/api/site.ipynb #clean-code
+def clean(
+    project: Project,  # The project
+) -> None:
+    "Clean every notebook as nbdev does, and drop the views of widgets."
+    import nbformat
+    from nbdev.clean import nbdev_clean
+
+    nbdev_clean(str(project.nbs))
+    for path in project.notebooks():
+        notebook = nbformat.read(path, as_version=4)
+        if drop_widget_views(notebook):
+            nbformat.write(notebook, path)
+
 # %% ../nbs/api/site.ipynb #main
 def _parser():
     parser = argparse.ArgumentParser(prog="asl-docs", description="Build, serve and introduce the site that this project's notebooks make.")
@@ -724,6 +758,7 @@ def _parser():
         if name == "serve":
             command.add_argument("--port", type=int, help="without it, 8000 or the next port that is free")
     commands.add_parser("readme", help="write README.md from nbs/index.ipynb")
+    commands.add_parser("clean", help="clean every notebook, as nbdev_clean does, and of widgets' views")
     return parser
 
 
@@ -744,7 +779,7 @@ def main(
         check_tools()
         project = Project.find(Path.cwd())
         os.chdir(project.root)  # where nbdev looks for its settings
-        {"build": build, "serve": serve, "readme": readme}[command](project, **options)
+        {"build": build, "serve": serve, "readme": readme, "clean": clean}[command](project, **options)
     except (BuildError, OSError) as error:
         print(f"asl-docs: {error}", file=sys.stderr)
         return 1

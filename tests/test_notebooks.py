@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from conftest import BIN, ROOT, digests
 
-from asl_explainer.site import Project, execute_notebooks, notebook_to_readme, one_at_a_time
+from asl_explainer.site import Project, drop_widget_views, execute_notebooks, notebook_to_readme, one_at_a_time
 
 NOTEBOOKS = sorted(path.relative_to(ROOT / "nbs").as_posix() for path in (ROOT / "nbs").rglob("*.ipynb") if not any(part.startswith((".", "_")) for part in path.relative_to(ROOT / "nbs").parts))
 
@@ -84,3 +84,9 @@ def test_equations_are_numbered_in_order(name):
     sources = [cell.source for cell in nbformat.read(ROOT / "nbs" / name, as_version=4).cells if cell.cell_type == "markdown"]
     numbers = [int(number) for number in re.findall(r"\\tag\{(\d+)\}", "\n".join(sources))]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_no_widget_is_saved(name):
+    "A saved view shows 'model not found' when the notebook is opened."
+    assert not drop_widget_views(nbformat.read(ROOT / "nbs" / name, as_version=4))

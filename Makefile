@@ -8,15 +8,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help docs build test bench lab notebooks new-venv
+.PHONY: help docs build test test-paddle bench lab notebooks new-venv
 
 help:
-	@echo 'make docs       build the site and serve it at a printed address'
-	@echo 'make test       test the notebooks, the package and the site'
-	@echo 'make build      build the site into _docs/'
-	@echo 'make bench      measure what the losses cost, side by side'
-	@echo 'make lab        open JupyterLab on the notebooks'
-	@echo 'make notebooks  export, execute and clean the notebooks, and write README.md'
+	@echo 'make docs         build the site and serve it at a printed address'
+	@echo 'make test         test the notebooks, the package and the site'
+	@echo 'make test-paddle  compare with PaddlePaddle itself, in an environment of its own (1 GB)'
+	@echo 'make build        build the site into _docs/'
+	@echo 'make bench        measure what the losses and a slider cost, side by side'
+	@echo 'make lab          open JupyterLab on the notebooks'
+	@echo 'make notebooks    export, execute and clean the notebooks, and write README.md'
 
 docs: $(READY)
 	$(BIN)/asl-docs serve
@@ -31,8 +32,12 @@ test: $(READY)
 	$(BIN)/python tests/browser.py
 	$(BIN)/python -m pytest
 
+test-paddle: .venv-paddle/.ready
+	.venv-paddle/bin/python tests/paddle_vectors.py $(if $(PORT),--port '$(PORT)')
+
 bench: $(READY)
 	$(BIN)/python benchmarks/losses.py
+	$(BIN)/python benchmarks/explore.py
 
 lab: $(READY)
 	$(BIN)/jupyter lab --notebook-dir nbs $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -50,6 +55,12 @@ $(READY): settings.ini setup.py pyproject.toml constraints.txt requirements-peer
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]' || \
 	  { echo 'The installation failed: see above. Once that is mended, run make again and it goes on.'; exit 1; }
 	$(BIN)/python -m pip install --no-deps --requirement requirements-peers.txt
+	touch $@
+
+.venv-paddle/.ready: requirements-paddle.txt
+	@echo '== setting up .venv-paddle: PaddlePaddle takes 1 GB'
+	$(MAKE) --no-print-directory new-venv VENV=.venv-paddle
+	.venv-paddle/bin/python -m pip install --requirement $<
 	touch $@
 
 new-venv:

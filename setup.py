@@ -20,6 +20,7 @@ setup(
     license="Apache-2.0",
     keywords=settings["keywords"].split(),
     packages=find_packages(include=[settings["lib_path"], settings["lib_path"] + ".*"]),
+    package_data={settings["lib_path"]: ["py.typed"]},
     python_requires=">=" + settings["min_python"],
     install_requires=settings["requirements"].split(),
     extras_require={"dev": settings["dev_requirements"].split()},

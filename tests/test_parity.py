@@ -3,11 +3,14 @@
 The originals are installed without their dependencies, and of each only the file of its loss is loaded."""
 import importlib.metadata
 import importlib.util
+import json
+import math
 import sys
 import types
 
 import pytest
 import torch
+from conftest import ROOT
 
 from asl_explainer.dialects import alibaba, paddle, timm, torch_ecg
 
@@ -123,6 +126,30 @@ def test_torch_ecgs_second_implementation_loses_its_weight_in_the_gradient(origi
         torch.testing.assert_close(gradients[0], weight * gradients[2], rtol=1e-10, atol=1e-12)
 
 
+def test_the_originals_err_as_the_pages_of_the_dialects_say(original_timm, original_torch_ecg):
+    def gradient(loss, z, y, dtype=torch.float32):
+        z = torch.tensor([[z]], dtype=dtype, requires_grad=True)
+        return torch.autograd.grad(loss(z, torch.tensor([[y]], dtype=dtype)), z)[0].item()
+
+    def saved(loss):
+        z, y, kept = torch.zeros(4, 3, requires_grad=True), torch.zeros(4, 3), {}
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.setdefault(x.data_ptr(), x), lambda x: x):
+            loss(z, y)
+        return sum(x.shape == z.shape for pointer, x in kept.items() if pointer not in (z.data_ptr(), y.data_ptr()))
+
+    for original, tensors in [(original_timm.AsymmetricLossMultiLabel, 11), (original_torch_ecg.AsymmetricLoss, 10)]:
+        assert math.isnan(gradient(original(gamma_neg=0.5), -6.0, 0.0))
+        assert gradient(original(), -20.0, 1.0) == pytest.approx(-3.8e-8, abs=1e-10)
+        assert saved(original()) == tensors
+    ecg = original_torch_ecg.AsymmetricLoss
+    assert all(math.isnan(gradient(ecg(), -20.0, y, torch.float16)) for y in [0.0, 1.0])
+    used = ecg()
+    used(torch.zeros(4, 3), torch.zeros(4, 3))
+    assert sum(isinstance(kept, torch.Tensor) for kept in vars(used).values()) == 6
+    unweighted = [ecg(implementation="deep-psp", disable_torch_grad_focal_loss=True), ecg(0, 0, implementation="deep-psp")]
+    assert [gradient(loss, 2.0, 0.0) for loss in unweighted] == pytest.approx([0.62, 0.62], abs=1e-2)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("constant", [False, True])
 def test_alibaba_and_paddle_are_torch_ecgs_first_implementation(original_torch_ecg, kind, constant):
@@ -139,3 +166,19 @@ def test_alibaba_and_paddle_are_torch_ecgs_first_implementation(original_torch_e
     theirs.reduction = "none"
     weighted = paddle.AsymmetricLossOptimizedWithLogit(eps=1e-8, disable_paddle_grad_focal_loss=constant)
     agree(lambda z, y: weighted(z, y, weights), lambda z, y: (theirs(z, y) * weights).sum(), logits, targets, rtol=1e-10, atol=1e-12)
+
+
+PADDLE = json.loads((ROOT / "tests/data/paddle.json").read_text())
+
+
+@pytest.mark.parametrize("case", PADDLE["cases"], ids=lambda case: f"{case['dtype']} {case['kind']} {'weighted ' * case['weighted']}{case['settings']}")
+def test_paddle(case):
+    "Vectors that `paddle_vectors.py` recorded in PaddlePaddle; `make test-paddle` computes them again."
+    dtype = getattr(torch, case["dtype"])
+    z, y, weights = (torch.tensor(x, dtype=dtype) for x in [PADDLE["inputs"]["logits"], PADDLE["inputs"]["targets"][case["kind"]], PADDLE["inputs"]["weights"]])
+    z.requires_grad_()
+    value = paddle.AsymmetricLossOptimizedWithLogit(**case["settings"])(z, y, weights if case["weighted"] else None)
+    precision = 1e-5 if dtype == torch.float32 else 1e-13  # in float32 the port's 1 - p has few digits left where p is near 1
+    for ours, theirs in [(value, case["value"]), (torch.autograd.grad(value, z)[0], case["gradient"])]:
+        theirs = torch.tensor(theirs, dtype=dtype)
+        torch.testing.assert_close(ours, theirs, rtol=precision, atol=precision * theirs.abs().max().item())

@@ -29,7 +29,6 @@ class AsymmetricLoss(losses.AsymmetricLossMultiLabel):
         implementation: str = "alibaba-miil",  # `'alibaba-miil'` or `'deep-psp'`, in upper or lower case
     ):
         losses._check_number("prob_margin", prob_margin, 0, 1)
-        losses._check_reduction(reduction.lower(), ("none", "mean", "sum"))
         if implementation.lower() not in ("alibaba-miil", "deep-psp", "deeppsp"):
             raise ValueError(f"implementation is {implementation!r}, expected 'alibaba-miil' or 'deep-psp'")
         super().__init__(
@@ -44,9 +43,11 @@ class AsymmetricLoss(losses.AsymmetricLossMultiLabel):
         target: Tensor,  # Targets, shape (N, C)
     ) -> Tensor:  # The loss
         "The loss of a batch."
-        if self.shift_focus or not ((target > 0) & (target < 1)).any():
+        soft = (target > 0) & (target < 1)
+        if self.shift_focus or not soft.any():
             return super().forward(input, target)
-        settings = {name: getattr(self, name) for name in ["gamma_neg", "gamma_pos", "clip", "disable_torch_grad_focal_loss", "shift_focus"]}
-        present = losses.asymmetric_loss(input, torch.ones_like(input), reduction="none", **settings)
-        absent = losses.asymmetric_loss(input, torch.zeros_like(input), reduction="none", **settings)
-        return losses._reduce(target * present + (1 - target) * absent, None, self.reduction, None)
+        # The two losses of a soft label, in the target's proportion; any other label counts in the first alone.
+        settings = {name: getattr(self, name) for name in self.settings}
+        present = losses.asymmetric_loss(input, target.masked_fill(soft, 1), **{**settings, "weight": torch.where(soft, target, 1)})
+        absent = losses.asymmetric_loss(input, torch.zeros_like(input), **{**settings, "weight": torch.where(soft, 1 - target, 0)})
+        return present + absent

@@ -115,7 +115,7 @@ async def execute_notebook(
         else:
             cell.outputs = []
     # What a cell prints comes in pieces, cut by the clock; as one piece it is the same at every run.
-    options = {"kernel_name": "python3", "record_timing": False, "coalesce_streams": True, "store_widget_state": False}
+    options = {"kernel_name": "python3", "record_timing": False, "coalesce_streams": True}
     client = NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}}, **options)
     manager = client.create_kernel_manager()
     # Sockets in a folder of our own, rather than ports, keep the machine's other users from talking to the kernel.

@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import browser  # noqa: E402: the browser is found as the tests find it
 
 from asl_explainer.explore import explore_probability  # noqa: E402
-from asl_explainer.losses import asymmetric_loss  # noqa: E402
+from asl_explainer.site import execute_notebook, run_apart  # noqa: E402
 
 MOVES = [0.1 + 0.1 * n for n in range(79)]
 
@@ -90,8 +90,9 @@ def on_a_page():
     from playwright.sync_api import sync_playwright
 
     html = f"<!DOCTYPE html><meta charset=utf-8><title>explorer</title>{explore_probability().live._repr_html_()}"
+    path = browser.find()
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser.find(), args=["--no-sandbox", "--disable-gpu"])
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         page = chromium.new_page()
         page.set_content(html)
         page.evaluate(_DRAG, MOVES)  # once to warm up

@@ -1,0 +1,31 @@
+"""The explorers in a real JupyterLab."""
+import os
+import re
+
+import nbformat
+from conftest import BIN, read_until, started
+
+SOURCE = "from asl_explainer.explore import explore_probability\nexplore_probability()"
+
+
+def test_a_slider_moves_the_picture_in_lab(tmp_path, page):
+    path = tmp_path / "explorer.ipynb"
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SOURCE)], metadata=kernel), path)
+    as_root = ["--allow-root"] if os.geteuid() == 0 else []
+    with started([BIN / "jupyter", "lab", "--no-browser", "--port=8960", "--notebook-dir", tmp_path, *as_root], tmp_path) as lab:
+        address, token = re.search(r"(http://127\.0\.0\.1:\d+/)lab\?token=(\w+)", read_until(lab, "127.0.0.1")).groups()
+        page.goto(f"{address}lab/tree/explorer.ipynb?reset&token={token}")
+        page.get_by_text("| Idle").wait_for(timeout=60_000)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        picture = page.locator(".jp-OutputArea-output img.widget-image")
+        picture.wait_for(timeout=60_000)
+        assert page.locator(".jp-OutputArea-output svg").count() == 0  # the widget, and not the page's figure as well
+        before = picture.get_attribute("src")
+        handle = page.locator(".jp-OutputArea-output .noUi-handle").first
+        handle.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("before => document.querySelector('img.widget-image').src != before", arg=before, timeout=20_000)
+        page.locator(".jp-OutputArea-output .widget-readout", has_text="4.1").wait_for()
+        assert "gamma_neg=4.1" in page.locator(".jp-OutputArea-output input[type=text]").first.input_value()

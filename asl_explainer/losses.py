@@ -441,7 +441,8 @@ def single_label_reference(
     eps: float = 0.1,  # Label smoothing: the share of the target spread over all classes, in [0, 1)
 ) -> Tensor:  # What each class adds to the loss of its sample, in the shape of `logits`
     "The parts of the single-label loss: the asymmetric weight (arXiv 2009.14119) on smoothed cross-entropy."
-    log_p = logits.log_softmax(dim=-1)
+    # A class that is masked out, with a logit of minus infinity, has weight 0; 0 times infinity would be NaN.
+    log_p = logits.log_softmax(dim=-1).clamp(min=torch.finfo(logits.dtype).min)
     p = log_p.exp()
     smoothed = is_target * (1 - eps) + eps / logits.shape[-1]
     return -smoothed * asymmetric_weight(p, p, is_target, gamma_neg, gamma_pos) * log_p

@@ -439,7 +439,7 @@ def _placement(artist, figure):
     return [*placement, int(isinstance(artist, Polygon))]
 
 
-@dataclass
+@dataclass(repr=False)
 class LiveFigure:
     """A plot that moves in a page, with no Python behind it. Its display in a notebook is its HTML.
 
@@ -456,6 +456,9 @@ class LiveFigure:
         for preset, settings in self.presets.items():
             if not set(settings) <= set(self.plot.settings):
                 raise ValueError(f"preset {preset!r} sets {', '.join(settings)}, expected some of {', '.join(self.plot.settings)}")
+
+    def __repr__(self):
+        return f"LiveFigure: {self.name}"
 
     def _repr_html_(self) -> str:
         plot, figure = self.plot, self.plot.figure

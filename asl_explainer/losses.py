@@ -395,6 +395,19 @@ class AsymmetricLossMultiLabel(nn.Module):
     Raises `TypeError` for a setting that is no number or logits that are not floating point, `ValueError` for a
     setting out of range, shapes that do not fit, or targets outside [0, 1]."""
 
+    # A module's buffers are tensors or modules to a type checker, unless it is told.
+    gamma_neg: float | Tensor
+    gamma_pos: float | Tensor
+    clip: float | Tensor
+    eps: float
+    disable_torch_grad_focal_loss: bool
+    smoothing: float
+    reduction: str
+    weight: Tensor | None
+    pos_weight: float | Tensor | None
+    ignore_index: float | None
+    shift_focus: bool
+
     def __init__(
         self,
         gamma_neg: float | Tensor = 4,  # Focusing exponent of the negatives, at least 0; a tensor broadcasts to the logits
@@ -453,6 +466,8 @@ class AsymmetricLossSingleLabel(nn.Module):
 
     Raises `TypeError` for a setting that is no number, logits that are not floating point or targets that are not
     integers, `ValueError` for a setting out of range, targets in a wrong shape or an index that is no class."""
+
+    weight: Tensor | None
 
     def __init__(
         self,

@@ -58,19 +58,24 @@ def _absent_side(z, p, not_p, clip, eps, shift_focus=True):
     "Of an absent label with logit z: its distance from being right and its cross-entropy, then the slopes of both in z."
     slope = p * not_p
     has_margin = clip >= torch.finfo(z.dtype).tiny
-    if isinstance(has_margin, Tensor) or not has_margin:
-        distance, cross_entropy, distance_slope, cross_entropy_slope = p, -F.logsigmoid(-z), slope, p
     if isinstance(has_margin, Tensor) or has_margin:
         # From 1 - p rather than p: it keeps its digits where p is large, and where p is small the margin rules anyway.
         not_p_m = (not_p + clip).clamp(max=1)
         p_m = 1 - not_p_m
-        slope = slope * p_m.sign()  # inside the margin nothing depends on z
-        shifted = p_m, 0 - not_p_m.log(), slope, slope / not_p_m  # 0 - 0 is 0, where -0 would be shown as -0
-        if isinstance(has_margin, Tensor):
-            shifted = [torch.where(has_margin, *pair) for pair in zip(shifted, (distance, cross_entropy, distance_slope, cross_entropy_slope))]
-        distance, cross_entropy, distance_slope, cross_entropy_slope = shifted
-        if not shift_focus:
-            distance, distance_slope = p, p * not_p
+        shifted_slope = slope * p_m.sign()  # inside the margin nothing depends on z
+        shifted = p_m, 0 - not_p_m.log(), shifted_slope, shifted_slope / not_p_m  # 0 - 0 is 0, where -0 would be shown as -0
+    if isinstance(has_margin, Tensor) or not has_margin:
+        # Compiled for some labels with a margin and some without, the logarithm above serves both: with no margin it is that
+        # of 1 - p, as good as it where eps ends it before it is infinite, but for the last digits of labels that are right.
+        one_logarithm = isinstance(has_margin, Tensor) and eps > 0 and torch.compiler.is_compiling()
+        plain = p, shifted[1] if one_logarithm else -F.logsigmoid(-z), slope, p
+    if isinstance(has_margin, Tensor):
+        sides = [torch.where(has_margin, *pair) for pair in zip(shifted, plain)]
+    else:
+        sides = shifted if has_margin else plain
+    distance, cross_entropy, distance_slope, cross_entropy_slope = sides
+    if not shift_focus:
+        distance, distance_slope = p, slope
     if eps > 0 and (isinstance(clip, Tensor) or clip < eps):  # a larger margin keeps the logarithm off its floor
         highest = -math.log(eps)
         cross_entropy_slope = cross_entropy_slope * (cross_entropy <= highest)
@@ -101,19 +106,36 @@ def _any_label(z, y, gamma_neg, gamma_pos, clip, eps, pos_weight, constant_weigh
 
 # %% ../nbs/api/losses.ipynb #compiled-code
 def _zero_or_one(z, y, gamma_neg, gamma_pos, clip, eps, pos_weight, constant_weight, shift_focus):
-    "Loss and slope of labels whose targets are 0 or 1."
-    p, not_p = z.sigmoid(), (-z).sigmoid()
-    loss, slope = _weigh(*_absent_side(z, p, not_p, clip, eps, shift_focus), gamma_neg, constant_weight)
-    present_loss, present_slope = _weigh(*_absent_side(-z, not_p, p, 0, eps), gamma_pos, constant_weight)
-    return torch.lerp(loss, pos_weight * present_loss, y), torch.lerp(slope, -pos_weight * present_slope, y)
+    "Loss and slope of labels whose targets are 0 or 1, all of them seen as absent ones."
+    is_present = y == 1
+    z = torch.where(is_present, -z, z)
+    small = z.abs().neg().exp()  # one exponential for both probabilities
+    large = 1 / (1 + small)
+    small = small * large
+    p, not_p = torch.where(z < 0, small, large), torch.where(z < 0, large, small)
+    side = _absent_side(z, p, not_p, torch.where(is_present, 0.0, clip), eps, shift_focus)
+    loss, slope = _weigh(*side, gamma_neg, constant_weight)
+    present_loss, present_slope = _weigh(*side, gamma_pos, constant_weight)
+    return torch.where(is_present, pos_weight * present_loss, loss), torch.where(is_present, -pos_weight * present_slope, slope)
 
 
-def _in_one_graph(z, y, *settings):
-    "Loss and slope of labels with any targets from 0 to 1, for a compiler."
+def _in_one_graph(z, y, *settings, summed=False):
+    "Loss, of each label or summed, and slope of labels with any targets from 0 to 1, for a compiler."
+    from torch.fx.experimental.symbolic_shapes import guard_scalar  # slow to import, and here already loaded
+
+    # Of a number that changes between calls a compiler makes a symbol, which a choice of roads cannot hold: it is to compile anew.
+    settings = [x if isinstance(x, Tensor) else guard_scalar(x) for x in settings]
+
+    def road(of_labels):
+        def loss_and_slope(z, y):
+            loss, slope = of_labels(z, y, *settings)
+            return loss.sum() if summed else loss, slope
+
+        return loss_and_slope
+
     if z.device.type != "cpu":  # elsewhere the choice would have to wait for the device
-        return _any_label(z, y, *settings)
-    is_binary = ((y == 0) | (y == 1)).all()
-    return torch.cond(is_binary, lambda z, y: _zero_or_one(z, y, *settings), lambda z, y: _any_label(z, y, *settings), (z, y))
+        return road(_any_label)(z, y)
+    return torch.cond(((y == 0) | (y == 1)).all(), road(_zero_or_one), road(_any_label), (z, y))
 
 # %% ../nbs/api/losses.ipynb #blocks-code
 _BLOCK = 131_072  # labels; a few tensors of this size fit the cache of a processor core
@@ -209,13 +231,12 @@ class _AsymmetricLoss(torch.autograd.Function):
     def forward(z, y, *settings):
         *settings, summed = settings
         if torch.compiler.is_compiling():
-            loss, slope = _in_one_graph(z, y, *settings)
-        elif z.device.type == "cpu":
+            return _in_one_graph(z, y, *settings, summed=summed)
+        if z.device.type == "cpu":
             return _in_blocks(z, y, *settings, summed)
-        else:
-            if check_targets and y.numel():
-                _check_range(*_range(y))
-            loss, slope = _any_label(z, y, *settings)
+        if check_targets and y.numel():
+            _check_range(*_range(y))
+        loss, slope = _any_label(z, y, *settings)
         return loss.sum() if summed else loss, slope
 
     @staticmethod
@@ -357,6 +378,9 @@ def _loss_of_batch(
     if any(isinstance(x, Tensor) and x.requires_grad for x in [y, *settings]):
         loss, _ = _any_label(z, y, *settings)  # autograd goes where no slope has been written down
         return _reduce(loss, left, reduction, weight)
+    if torch.compiler.is_compiling() and not (z.requires_grad and torch.is_grad_enabled()):
+        loss, _ = _in_one_graph(z, y, *settings)  # a compiler runs a Function only where a gradient is wanted
+        return _reduce(loss, left, reduction, weight)
     if weight is None and left is None and reduction != "none":
         return _share(_AsymmetricLoss.apply(z, y, *settings, True)[0], z.shape, left, reduction)
     loss, _ = _AsymmetricLoss.apply(z, y, *settings, False)
@@ -454,9 +478,10 @@ def single_label_reference(
     eps: float = 0.1,  # Label smoothing: the share of the target spread over all classes, in [0, 1)
 ) -> Tensor:  # What each class adds to the loss of its sample, in the shape of `logits`
     "The parts of the single-label loss: the asymmetric weight (arXiv 2009.14119) on smoothed cross-entropy."
-    # A class that is masked out, with a logit of minus infinity, has weight 0; 0 times infinity would be NaN.
-    log_p = logits.log_softmax(dim=-1).clamp(min=torch.finfo(logits.dtype).min)
+    log_p = logits.log_softmax(dim=-1)
     p = log_p.exp()
+    # A class that is ruled out by a logit of minus infinity adds nothing, unless it is the target.
+    log_p = torch.where((log_p < torch.finfo(logits.dtype).min) & (is_target == 0), 0.0, log_p)
     smoothed = is_target * (1 - eps) + eps / logits.shape[-1]
     return -smoothed * asymmetric_weight(p, p, is_target, gamma_neg, gamma_pos) * log_p
 

@@ -476,6 +476,9 @@ def make_offline(
         for loaded in page.xpath("//script[contains(@src, '/katex')] | //link[contains(@href, '/katex')]"):
             loaded.drop_tree()
 
+    for fold in page.xpath("//details[contains(@class, 'code-fold')][summary = 'Solution']"):
+        fold.extend(list(fold.itersiblings()))  # an answer unfolds with the code that gives it
+
     seen = set()  # a figure brings its scripts and styles along; for the second figure they are there
     for part in page.xpath("//figure//script[not(@src)] | //figure//style"):
         part.drop_tree() if part.text in seen else seen.add(part.text)

@@ -196,6 +196,27 @@ def test_compiled_forward_and_backward_are_the_eager_ones(soft, settings):
     torch.testing.assert_close(results[0], results[1])
 
 
+@pytest.mark.parametrize("settings", [{}, {"reduction": "none", "weight": torch.ones(5)}, {"ignore_index": 0, "reduction": "mean"}], ids=["default", "weight", "ignored"])
+def test_compiled_where_no_gradient_is_wanted(settings):
+    logits, targets = (x.detach().float() for x in some_batch())
+    module = AsymmetricLossMultiLabel(**settings)
+    expected = module(logits, targets)
+    compiled = torch.compile(module, fullgraph=True)
+    torch.testing.assert_close(compiled(logits, targets), expected)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(logits.clone().requires_grad_(), targets), expected)
+
+
+@pytest.mark.parametrize("settings", [{}, {"eps": 0}, {"gamma_neg": 0, "gamma_pos": 0, "clip": 0}, {"gamma_neg": 0.5, "gamma_pos": 0.5, "clip": 0.2}], ids=str)
+def test_compiled_is_right_at_any_logit(settings):
+    logits = torch.cat([torch.linspace(-30, 30, 121), torch.tensor([-60_000.0, -1000.0, -100.0, 100.0, 1000.0, 60_000.0])])
+    logits, targets = logits.repeat(2).requires_grad_(), torch.arange(2.0).repeat_interleave(len(logits))
+    expected = asymmetric_loss(logits, targets, **settings, reduction="none")
+    loss = torch.compile(asymmetric_loss, fullgraph=True)(logits, targets, **settings, reduction="none")
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(gradient(loss.sum(), logits), gradient(expected.sum(), logits), rtol=1e-5, atol=1e-7)
+
+
 def test_export():
     logits, targets = (x.detach().float() for x in some_batch())
     module = AsymmetricLossMultiLabel()

@@ -43,8 +43,7 @@ class AsymmetricLoss(losses.AsymmetricLossMultiLabel):
         target: Tensor,  # Targets, shape (N, C)
     ) -> Tensor:  # The loss
         "The loss of a batch."
-        soft = (target > 0) & (target < 1)
-        if self.shift_focus or not soft.any():
+        if self.shift_focus or not (soft := (target > 0) & (target < 1)).any():
             return super().forward(input, target)
         # The two losses of a soft label, in the target's proportion; any other label counts in the first alone.
         settings = {name: getattr(self, name) for name in self.settings}

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help docs build test test-paddle bench lab notebooks new-venv
+.PHONY: help docs build test test-paddle bench experiments lab notebooks new-venv
 
 help:
 	@echo 'make docs         build the site and serve it at a printed address'
@@ -16,6 +16,7 @@ help:
 	@echo 'make test-paddle  compare with PaddlePaddle itself, in an environment of its own (1 GB)'
 	@echo 'make build        build the site into _docs/'
 	@echo 'make bench        measure what the losses and a slider cost, side by side'
+	@echo 'make experiments  run the experiments that the course reports; interrupted, it goes on'
 	@echo 'make lab          open JupyterLab on the notebooks'
 	@echo 'make notebooks    export, execute and clean the notebooks, and write README.md'
 
@@ -38,6 +39,9 @@ test-paddle: .venv-paddle/.ready
 bench: $(READY)
 	$(BIN)/python benchmarks/losses.py
 	$(BIN)/python benchmarks/explore.py
+
+experiments: $(READY)
+	$(BIN)/python benchmarks/experiments.py
 
 lab: $(READY)
 	$(BIN)/jupyter lab --notebook-dir nbs $(if $(filter 0,$(shell id -u)),--allow-root)

@@ -50,6 +50,7 @@ notebooks: $(READY)
 	$(BIN)/nbdev_export
 	find nbs -name '*.ipynb' -not -path '*/.*' -exec $(BIN)/jupyter execute --inplace {} +
 	$(BIN)/asl-docs clean
+	$(BIN)/python images/card.py
 	$(BIN)/asl-docs readme
 
 # The environment is brought up to date when what it should hold has changed.

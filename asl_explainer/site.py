@@ -35,6 +35,8 @@ from pathlib import Path
 from posixpath import relpath
 from queue import SimpleQueue
 
+from .pages import About, finish_site
+
 # %% auto #0
 __all__ = ['BuildError', 'Project', 'drop_widget_views', 'execute_notebook', 'run_apart', 'shared_inputs', 'input_digest',
            'names_meant', 'link_names', 'trim_svg', 'number_equations', 'execute_notebooks', 'process_notebooks',
@@ -583,6 +585,10 @@ def build(
         if pageless:
             raise BuildError(f"{renderer} made no page of {', '.join(pageless)}")
         make_site_offline(site, project.address)
+        try:
+            finish_site(site, {name: project.nbs / name for name in processed}, About.find(project.root), strict=renderer == "smalldocs")
+        except ValueError as error:
+            raise BuildError(str(error)) from error
         put_in_place(site, project.docs, aside)
         shutil.rmtree(project.work / "staging")
     _say(f"the site is in {project.docs.name}/  {time.monotonic() - start:.1f} s")
@@ -622,15 +628,20 @@ class _Handler(SimpleHTTPRequestHandler):
             cls.built.notify_all()
 
     def send_head(self):
+        if self.path.startswith("/__reload.js?"):  # a file, because a page's policy allows no script that is added to it
+            return self.made("text/javascript", b"new EventSource('/__built?' + document.currentScript.src.split('?')[1]).onmessage = () => location.reload()")
         path = Path(self.translate_path(self.path))
         if path.is_dir() and self.path.split("?")[0].endswith("/"):
             path /= "index.html"
         if path.suffix != ".html" or not path.is_file():
             return super().send_head()
-        script = f"<script>new EventSource('/__built?{self.builds}').onmessage = () => location.reload()</script></body>"
-        body = path.read_bytes().replace(b"</body>", script.encode())
+        body = path.read_bytes().replace(b"</body>", f'<script src="/__reload.js?{self.builds}"></script></body>'.encode())
+        return self.made("text/html; charset=utf-8", body)
+
+    def made(self, kind, body):
+        "Send the head of a body that was made here."
         self.send_response(200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         return io.BytesIO(body)

@@ -1,4 +1,5 @@
 """Packaging: everything it says is read from settings.ini."""
+import re
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -9,11 +10,16 @@ config = ConfigParser(delimiters=["="])
 config.read(here / "settings.ini", encoding="utf-8")
 settings = config["DEFAULT"]
 
+# README.md links to files beside it; where the package is shown they are not there, so the links lead to the repository.
+readme = (here / "README.md").read_text(encoding="utf-8")
+for before, view in {r"(!\[[^\]]*\]\()": "raw", r"((?<!!)\[[^\]]*\]\()": "blob"}.items():
+    readme = re.sub(before + r"(?!\w+:|#)", rf"\1{settings['git_url']}/{view}/{settings['branch']}/", readme)
+
 setup(
     name=settings["lib_name"],
     version=settings["version"],
     description=settings["description"],
-    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description=readme,
     long_description_content_type="text/markdown",
     url=settings["git_url"],
     author=settings["author"],

@@ -90,7 +90,10 @@ class Explorer:
         return self.code.format(**{name: f"{value:.6g}" for name, value in self.settings.items()})
 
     def _make_widget(self):
-        import ipywidgets as widgets
+        try:
+            import ipywidgets as widgets
+        except ImportError as error:
+            raise ImportError("the sliders need ipywidgets: pip install ipywidgets") from error
 
         canvas = _Canvas(self.executed)
         picture = widgets.Image(format="png", layout={"width": "100%", "max_width": "680px"})

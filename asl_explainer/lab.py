@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -36,13 +37,16 @@ class Data:
     true_labels: Tensor  # The training labels without faults
 
 
+def _needed(name):
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ImportError("the lab needs scikit-learn and tqdm: pip install 'asl_explainer[dev]'") from error
+
+
 @lru_cache(maxsize=1)
 def _scans():
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError("the lab needs scikit-learn: pip install 'asl_explainer[dev]'") from error
-    scans = load_digits()
+    scans = _needed("sklearn.datasets").load_digits()
     return torch.tensor(scans.images, dtype=torch.float32) / 16, torch.tensor(scans.target)
 
 
@@ -144,7 +148,7 @@ def fit(
     progress: bool = False,  # Show a bar
 ) -> Outcome:
     "Train a small network. What it draws at random is its own: torch's generator is left as it was."
-    from tqdm.auto import tqdm
+    tqdm = _needed("tqdm.auto").tqdm
 
     data = make_data(run.size, run.missing, run.wrong, run.imbalance, run.seed)
     pictures, labels = data.train
@@ -175,7 +179,7 @@ def average_precision(
     labels: Tensor,  # 0 and 1, shape (N, C), each class present at least once
 ) -> dict[str, float]:  # `'macro'` and `'micro'`, in per cent
     "Macro and micro average precision."
-    from sklearn.metrics import average_precision_score
+    average_precision_score = _needed("sklearn.metrics").average_precision_score
 
     return {kind: 100 * float(average_precision_score(labels.numpy(), logits.numpy(), average=kind)) for kind in ["macro", "micro"]}
 
@@ -241,7 +245,7 @@ def record(
     progress: bool = True,  # Show a bar
 ) -> list[dict]:  # The results of these runs, in their order
     "Make the runs that the file does not hold, and save each."
-    from tqdm.auto import tqdm
+    tqdm = _needed("tqdm.auto").tqdm
 
     path, runs = Path(path), list(dict.fromkeys(runs))
     results = {json.dumps(result["run"]): result for result in load_results(path)} if path.exists() else {}

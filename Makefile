@@ -15,7 +15,7 @@ help:
 	@echo 'make test         test the notebooks, the package and the site'
 	@echo 'make test-paddle  compare with PaddlePaddle itself, in an environment of its own (1 GB)'
 	@echo 'make build        build the site into _docs/'
-	@echo 'make bench        measure what the losses and a slider cost, side by side'
+	@echo 'make bench        measure what the losses, a slider and an import cost, side by side'
 	@echo 'make experiments  run the experiments that the course reports; interrupted, it goes on'
 	@echo 'make lab          open JupyterLab on the notebooks'
 	@echo 'make notebooks    export, execute and clean the notebooks, and write README.md'
@@ -39,6 +39,7 @@ test-paddle: .venv-paddle/.ready
 bench: $(READY)
 	$(BIN)/python benchmarks/losses.py
 	$(BIN)/python benchmarks/explore.py
+	$(BIN)/python benchmarks/imports.py
 
 experiments: $(READY)
 	$(BIN)/python benchmarks/experiments.py

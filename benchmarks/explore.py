@@ -16,7 +16,7 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-import browser  # noqa: E402: the browser is found as the tests find it
+import browser  # noqa: E402 - the browser is found as the tests find it
 
 from asl_explainer.explore import explore_probability  # noqa: E402
 from asl_explainer.site import execute_notebook, run_apart  # noqa: E402

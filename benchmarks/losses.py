@@ -18,7 +18,7 @@ import torch.nn.functional as F
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from test_parity import load, load_torch_ecg  # noqa: E402: the originals are loaded as the tests load them
+from test_parity import load, load_torch_ecg  # noqa: E402 - the originals are loaded as the tests load them
 
 from asl_explainer.losses import AsymmetricLossMultiLabel, asymmetric_loss  # noqa: E402
 

@@ -60,12 +60,6 @@ def test_saved_outputs_are_what_executing_gives(name, executed):
             assert not any(output.get("name") == "stderr" for output in cell.outputs), f"cell {cell.id} complains"
 
 
-def test_no_widget_is_saved():
-    for name in NOTEBOOKS:
-        text = (ROOT / "nbs" / name).read_text()
-        assert "application/vnd.jupyter.widget" not in text, name
-
-
 def test_readme_is_the_landing_page():
     text, pictures = notebook_to_readme(nbformat.read(ROOT / "nbs/index.ipynb", as_version=4))
     assert (ROOT / "README.md").read_text() == text, "run `asl-docs readme`"

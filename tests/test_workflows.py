@@ -1,4 +1,4 @@
-"""What continuous integration is allowed to do, and that what it runs is there."""
+"""What continuous integration is allowed to do, that what it and a commit run is there, and the files that the hosting reads."""
 import re
 import shlex
 
@@ -79,3 +79,30 @@ def test_the_pythons_are_those_that_the_package_promises():
 def test_the_tag_of_a_release_is_compared_with_the_version():
     (pattern,) = re.findall(r'grep -Fqx "(version = )\$\{GITHUB_REF_NAME#v\}" settings.ini', TEXTS["release.yml"])
     assert len(re.findall(rf"^{pattern}\d+\.\d+\.\d+$", (ROOT / "settings.ini").read_text(), re.MULTILINE)) == 1
+
+
+def test_what_a_commit_runs_comes_with_the_environment():
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    settings = (ROOT / "settings.ini").read_text()
+    assert repository["repo"] == "local"  # nothing is fetched
+    for hook in repository["hooks"]:
+        program, *arguments = hook["entry"].split()
+        assert re.search({"nbdev_export": r"\bnbdev>=", "asl-docs": r"\basl-docs=", "ruff": r"\bruff>="}[program.removeprefix(".venv/bin/")], settings)
+        if program.endswith("asl-docs"):
+            _parser().parse_args(arguments)
+
+
+def test_the_forms_for_issues_can_be_read():
+    for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"):
+        form = yaml.safe_load(path.read_text())
+        if path.stem == "config":
+            assert all({"name", "url", "about"} == set(link) for link in form["contact_links"])
+        else:
+            assert {"name", "description", "labels", "body"} == set(form)
+            assert all(part["id"] and part["attributes"]["label"] for part in form["body"])
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    settings = (ROOT / "settings.ini").read_text()
+    assert f"\nversion = {citation['version']}\n" in settings and f"\ndescription = {citation['abstract']}\n" in settings

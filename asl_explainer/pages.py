@@ -9,6 +9,7 @@ import base64
 import hashlib
 import io
 import json
+import logging
 import re
 import shutil
 import subprocess
@@ -196,6 +197,7 @@ def trim_icons(
     rules = re.sub(r"src:url\([^;}]*", 'src:url("fonts/bootstrap-icons.woff") format("woff")', rules)
     stylesheet.write_text(rules, encoding="utf-8")
 
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it remarks on two bytes of padding
     options = subset.Options(flavor="woff", glyph_names=False)
     reduced = subset.load_font(str(font), options)
     subsetter = subset.Subsetter(options)

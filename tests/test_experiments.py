@@ -11,7 +11,7 @@ from conftest import ROOT
 
 from asl_explainer.lab import BUDGETS, LOSSES, MISSING, load_results
 
-SHORT = "main(Path(sys.argv[1]), short={"epochs": 1, "size": 64}, rates=(1e-3,), trial_seeds=(100,), seeds=(0,), workers=2, progress=False)"
+SHORT = "main(Path(sys.argv[1]), short=dict(epochs=1, size=64), rates=(1e-3,), trial_seeds=(100,), seeds=(0,), workers=int(sys.argv[2]), progress=False)"
 PROGRAM = f"import sys; from pathlib import Path; sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); from experiments import main\nif __name__ == '__main__': {SHORT}"
 
 
@@ -30,8 +30,7 @@ def recorded(folder):
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     (program := tmp_path / "program.py").write_text(PROGRAM)
     results = tmp_path / "results"
-    command = [sys.executable, program, results]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    running = subprocess.Popen([sys.executable, program, results, "2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     while not (results.exists() and recorded(results)):
         assert running.poll() is None
         time.sleep(0.1)
@@ -41,7 +40,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     before = recorded(results)
     assert 0 < before < 90
 
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run([sys.executable, program, results, "1"], check=True, capture_output=True)
     assert sorted(path.name for path in results.glob("*.json")) == ["adaptive.json", "comparison.json", "sweeps.json"]
     assert recorded(results) > before
     after = {json.dumps(result) for path in results.glob("*.json") for result in load_results(path)}

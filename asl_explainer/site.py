@@ -38,10 +38,11 @@ from queue import SimpleQueue
 from .pages import About, finish_site
 
 # %% auto #0
-__all__ = ['BuildError', 'Project', 'drop_widget_views', 'execute_notebook', 'run_apart', 'shared_inputs', 'input_digest',
-           'names_meant', 'link_names', 'trim_svg', 'number_equations', 'execute_notebooks', 'process_notebooks',
-           'stage', 'choose_renderer', 'render', 'tex_to_mathml', 'make_offline', 'make_site_offline', 'put_in_place',
-           'one_at_a_time', 'build', 'listen', 'serve', 'notebook_to_readme', 'readme', 'clean', 'check_tools', 'main']
+__all__ = ['BuildError', 'Project', 'drop_widget_views', 'join_streams', 'execute_notebook', 'run_apart', 'shared_inputs',
+           'input_digest', 'names_meant', 'link_names', 'trim_svg', 'number_equations', 'shorten_text',
+           'disarm_scripts', 'execute_notebooks', 'process_notebooks', 'stage', 'choose_renderer', 'render',
+           'tex_to_mathml', 'make_offline', 'make_site_offline', 'put_in_place', 'one_at_a_time', 'build', 'listen',
+           'serve', 'notebook_to_readme', 'readme', 'clean', 'check_tools', 'main']
 
 # %% ../nbs/api/site.ipynb #build-error
 class BuildError(Exception):
@@ -101,10 +102,33 @@ def drop_widget_views(
     return found
 
 # %% ../nbs/api/site.ipynb #execute-code
+_SECONDS_PER_NOTEBOOK = 600.0
+
+
+def join_streams(
+    cell: dict,  # A code cell; changed in place
+) -> None:
+    "Put what a cell printed together: it comes in pieces, cut by the clock, and as one piece it is the same at every run."
+    joined = []
+    for output in cell.outputs:
+        if output.output_type == "stream" and joined and joined[-1].get("name") == output.name:
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    cell.outputs = joined
+
+
+def _named(cell, code):
+    "A code cell as an error message names it, and its source, indented."
+    number = next(number for number, other in enumerate(code, 1) if other is cell)
+    return f"code cell {number} (id {cell.id})", "\n".join("    " + line for line in cell.source.splitlines())
+
+
 async def execute_notebook(
     path: Path,  # The notebook
+    seconds: float = _SECONDS_PER_NOTEBOOK,  # What all its cells together, and the kernel's start, may take
 ) -> dict:  # The notebook with the outputs of this run
-    "Execute a notebook in a fresh kernel, in its own folder; raises `BuildError` if a cell does."
+    "Execute a notebook in a fresh kernel, in its own folder; raises `BuildError` if a cell does, or does not end."
     import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
@@ -116,30 +140,46 @@ async def execute_notebook(
             cell.metadata.tags = ["skip-execution"]
         else:
             cell.outputs = []
-    # What a cell prints comes in pieces, cut by the clock; as one piece it is the same at every run.
-    options = {"kernel_name": "python3", "record_timing": False, "coalesce_streams": True}
-    client = NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}}, **options)
+    options = {"kernel_name": "python3", "record_timing": False}
+    running = []
+    client = NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}}, on_cell_execute=lambda cell, cell_index: running.append(cell), **options)
     manager = client.create_kernel_manager()
     # Sockets in a folder of our own, rather than ports, keep the machine's other users from talking to the kernel.
     with tempfile.TemporaryDirectory() as folder, open(f"{folder}/complaints", "w+") as complaints:
         manager.transport, manager.ip = "ipc", f"{folder}/kernel"
         try:
-            executed = await client.async_execute(stderr=complaints)
+            # nbclient's own time-out is for one cell, and waits on after it. Cancelled, nbclient shuts the kernel down.
+            async with asyncio.timeout(seconds) as limit:
+                executed = await client.async_execute(stderr=complaints)
+            for cell in code:
+                join_streams(cell)
             drop_widget_views(executed)
             return executed
         except CellExecutionError as error:
-            number, cell = next((n, c) for n, c in enumerate(code, 1) if any(o.output_type == "error" for o in c.outputs))
-            source = "\n".join("    " + line for line in cell.source.splitlines())
-            raise BuildError(f"code cell {number} (id {cell.id}) raised {error.ename}: {error.evalue}\n{source}") from error
-        except (DeadKernelError, RuntimeError) as error:  # it died, or never answered
+            cell, source = _named(running[-1], code)
+            raise BuildError(f"{cell} raised {error.ename}: {error.evalue}\n{source}") from error
+        except (TimeoutError, DeadKernelError, RuntimeError) as error:  # it took too long, died, or never answered
+            if limit.expired():
+                cell, source = _named(running[-1], code) if running else ("its kernel's start", "")
+                raise BuildError(f"{cell} was running when the notebook's {seconds:g} s were over; --seconds-per-notebook gives more\n{source}".rstrip()) from error
             complaints.seek(0)
             raise BuildError(f"its kernel failed: {error}\n" + "".join(complaints.readlines()[-10:])) from error
 
 
 def run_apart(main: Coroutine):
     "Run a coroutine to its end in a thread of its own, and cancel it on an interrupt. In the main thread nbclient would answer the interrupt itself."
+
+    async def whole():
+        try:
+            return await main
+        finally:  # what nbclient left running when it was cancelled
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
     loop = asyncio.new_event_loop()
-    task = loop.create_task(main)
+    task = loop.create_task(whole())
     with ThreadPoolExecutor(1) as thread, closing(loop):
         ended = thread.submit(loop.run_until_complete, task)
         try:
@@ -252,6 +292,47 @@ def number_equations(cell: dict) -> None:
     if cell["cell_type"] == "markdown":
         cell["source"] = _TAGGED.sub(r'<span id="equation-\2"></span>\n\n$$\1\n\\qquad\\text{(\2)}\n$$', cell["source"])
 
+# %% ../nbs/api/site.ipynb #outputs-code
+_MOST_TEXT = 100_000  # characters
+
+
+def _shorten(text):
+    "A text, or its beginning and a note of how much is left out."
+    text = "".join(text)  # a saved text can be a list of lines
+    left_out = len(text) - _MOST_TEXT
+    return f"{text[:_MOST_TEXT]}\n... {left_out:,} more characters are left out" if left_out > 0 else text
+
+
+def shorten_text(cell: dict) -> None:
+    "An nbdev processor that keeps of an output's text what a page can show."
+    for output in cell.get("outputs", []):
+        if "text" in output:
+            output["text"] = _shorten(output["text"])
+        if "text/plain" in output.get("data", {}):
+            output["data"]["text/plain"] = _shorten(output["data"]["text/plain"])
+
+
+_SCRIPT = re.compile(r"<(?=/?script)", re.IGNORECASE)
+
+
+def _is_live(html):
+    "Whether this is a live figure as `LiveFigure` writes it, with its two scripts and no other."
+    from asl_explainer.live import _HELPERS, _RUNTIME
+
+    scripts = re.escape(f"<script>{_RUNTIME}</script>\n<script>aslLive(") + r'"\1", ' + re.escape(f"(() => {{\n{_HELPERS}\n") + ".*"
+    frame = r'<figure class="asl-live" id="([a-z][a-z0-9-]*)">\n.*' + scripts + r"\);</script>\n</figure>"
+    return len(_SCRIPT.findall(html)) == 4 and re.fullmatch(frame, html, re.DOTALL) is not None
+
+
+def disarm_scripts(cell: dict) -> None:
+    "An nbdev processor that shows a script in an output as text, but for a live figure's own."
+    for output in cell.get("outputs", []):
+        for kind, content in output.get("data", {}).items():
+            if kind in ("text/html", "text/markdown", "text/latex", "image/svg+xml"):  # what a page takes as it is
+                markup = "".join(content)
+                if _SCRIPT.search(markup) and not _is_live(markup):
+                    output["data"][kind] = _SCRIPT.sub("&lt;", markup)
+
 # %% ../nbs/api/site.ipynb #process-notebook
 @contextmanager
 def _whole(target: Path):
@@ -301,7 +382,7 @@ def _say(message):
     print(message, flush=True)
 
 
-async def _execute_all(missing: dict[str, tuple[Path, Path]], shared: str) -> None:
+async def _execute_all(missing: dict[str, tuple[Path, Path]], shared: str, seconds: float) -> None:
     "Execute each named notebook into its place in the cache, a few at a time; the first failure ends them all."
     import nbformat
 
@@ -312,7 +393,7 @@ async def _execute_all(missing: dict[str, tuple[Path, Path]], shared: str) -> No
             start = time.monotonic()
             try:
                 with _whole(target) as half:
-                    nbformat.write(await execute_notebook(notebook), half)
+                    nbformat.write(await execute_notebook(notebook, seconds), half)
                     if input_digest(half, name, shared) != target.parents[1].name:
                         raise BuildError("it was changed while it was executed: build again")
             except BuildError as error:
@@ -330,6 +411,7 @@ async def _execute_all(missing: dict[str, tuple[Path, Path]], shared: str) -> No
 def execute_notebooks(
     project: Project,
     execute: bool = True,  # Execute what is not in the cache, or take the outputs as they are saved
+    seconds: float = _SECONDS_PER_NOTEBOOK,  # What each notebook may take
 ) -> dict[str, Path]:  # The notebook with its outputs for each name, such as learn/timm_docs.ipynb
     "Execute every notebook that the cache does not hold, several at a time; raises `BuildError` if one raises."
     cache = project.work / "cache"
@@ -347,7 +429,7 @@ def execute_notebooks(
     found = {name: cache / input_digest(path, name, shared) / "executed" / path.name for name, path in notebooks.items()}
     missing = {name: (notebooks[name], path) for name, path in found.items() if not path.exists()}
     _say(f"executing {len(missing)} of {len(found)} notebooks")
-    run_apart(_execute_all(missing, shared))
+    run_apart(_execute_all(missing, shared, seconds))
     for unused in set(cache.iterdir()) - {path.parents[1] for path in found.values()}:
         shutil.rmtree(unused)
     return found
@@ -458,6 +540,22 @@ _ELSEWHERE = re.compile(r"\s*(https?:)?//")
 _FETCHED_BY_STYLE = re.compile(r"(?:url\(|@import)\s*['\"]?((?:https?:)?//[^'\")\s]+)")
 
 
+_REFERENCE = re.compile(r"(?<=url\(#)[^)]+|(?<=^#).+")  # in an attribute of an SVG
+
+
+def _own_ids(drawing, prefix):
+    "Keep of a drawing's ids those that it refers to, and set them apart from the ids of the page's other drawings."
+    values = [(part, name, value) for part in drawing.iter() for name, value in part.attrib.items()]
+    used = {match[0] for _, name, value in values for match in _REFERENCE.finditer(value)}
+    for part, name, value in values:
+        if name == "id" and value not in used:
+            del part.attrib["id"]
+        elif name == "id":
+            part.set("id", prefix + value)
+        elif _REFERENCE.search(value):
+            part.set(name, _REFERENCE.sub(lambda match: prefix + match[0], value))
+
+
 def make_offline(
     html: str,  # A rendered page
     place: str,  # Where the page lies in the site, such as learn/timm_docs.html
@@ -492,6 +590,9 @@ def make_offline(
     for drawing in page.xpath("//svg[@alt]"):  # an inline SVG is named by aria-label, not by alt
         drawing.set("role", "img")
         drawing.set("aria-label", drawing.attrib.pop("alt"))
+
+    for number, drawing in enumerate(page.xpath("//div[contains(@class, 'cell-output')]//svg[not(ancestor::figure[contains(@class, 'asl-live')])]"), 1):
+        _own_ids(drawing, f"drawing-{number}-")
 
     unnamed = page.xpath("//img[not(@alt)] | //div[contains(@class, 'cell-output')]//svg[not(@aria-label)]")
     if unnamed:
@@ -542,7 +643,7 @@ def put_in_place(
         _exchange(new, target)
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
-            raise
+            raise BuildError(f"{target} cannot be replaced: {os.strerror(error.errno)}") from error
         shutil.rmtree(aside, ignore_errors=True)
         target.rename(aside)
         try:
@@ -570,6 +671,7 @@ def build(
     project: Project,
     renderer: str = "auto",  # `'quarto'`, `'smalldocs'`, or `'auto'`
     execute: bool = True,  # Execute what the cache does not hold, or show the saved outputs
+    seconds: float = _SECONDS_PER_NOTEBOOK,  # What each notebook may take
 ) -> Path:  # The built site
     "Build the site. Raises `BuildError`, and then leaves the earlier site as it was."
     renderer = choose_renderer(renderer)
@@ -578,7 +680,7 @@ def build(
         if aside.exists() and not project.docs.exists():
             aside.rename(project.docs)
         start = time.monotonic()
-        processed = process_notebooks(execute_notebooks(project, execute))
+        processed = process_notebooks(execute_notebooks(project, execute, seconds))
         _say(f"rendering {len(processed)} pages with {renderer}")
         site = render(stage(project, processed), renderer)
         pageless = [name for name in processed if not (site / name).with_suffix(".html").is_file()]
@@ -600,6 +702,15 @@ class _Handler(SimpleHTTPRequestHandler):
 
     builds = 0  # how many builds there have been
     built = threading.Condition()
+
+    def parse_request(self):
+        if not super().parse_request():
+            return False
+        # Another site's page can give its own name this computer's address, and would then be let in to read.
+        if not re.fullmatch(r"(localhost|127\.0\.0\.1)(:\d+)?", self.headers.get("Host", ""), re.IGNORECASE):
+            self.send_error(403, "This site is served to this computer only", "Open it as localhost or 127.0.0.1.")
+            return False
+        return True
 
     def do_GET(self):
         if self.path.startswith("/__built?"):
@@ -631,8 +742,15 @@ class _Handler(SimpleHTTPRequestHandler):
         if self.path.startswith("/__reload.js?"):  # a file, because a page's policy allows no script that is added to it
             return self.made("text/javascript", b"new EventSource('/__built?' + document.currentScript.src.split('?')[1]).onmessage = () => location.reload()")
         path = Path(self.translate_path(self.path))
-        if path.is_dir() and self.path.split("?")[0].endswith("/"):
-            path /= "index.html"
+        try:
+            if path.is_dir() and self.path.split("?")[0].endswith("/"):
+                path /= "index.html"
+            inside = path.resolve().is_relative_to(Path(self.directory).resolve())
+            os.stat(path)
+        except (OSError, ValueError):  # not there, or no name that a file can have
+            inside = False
+        if not inside:
+            return self.send_error(404)
         if path.suffix != ".html" or not path.is_file():
             return super().send_head()
         body = path.read_bytes().replace(b"</body>", f'<script src="/__reload.js?{self.builds}"></script></body>'.encode())
@@ -654,15 +772,19 @@ class _Handler(SimpleHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 2048  # a browser that opens many pages at once has them wait rather than fail
+
+
 def listen(
     folder: Path,  # What is served
     port: int | None = None,  # The port; without one, 8000 or the next that is free
-) -> ThreadingHTTPServer:  # The server, listening on 127.0.0.1 only
+) -> _Server:  # The server, listening on 127.0.0.1 only
     "Claim a port for a folder; raises `BuildError` if the wanted one is taken."
     handler = functools.partial(_Handler, directory=str(folder))
     for candidate in [port] if port is not None else range(8000, 8100):
         try:
-            return ThreadingHTTPServer(("127.0.0.1", candidate), handler)
+            return _Server(("127.0.0.1", candidate), handler)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise BuildError(f"port {candidate} cannot be used: {error.strerror}") from error
@@ -674,6 +796,7 @@ def serve(
     port: int | None = None,  # The port; without one, 8000 or the next that is free
     renderer: str = "auto",  # `'quarto'`, `'smalldocs'`, or `'auto'`
     execute: bool = True,  # Execute what the cache does not hold, or show the saved outputs
+    seconds: float = _SECONDS_PER_NOTEBOOK,  # What each notebook may take
 ) -> None:
     "Build the site, serve it on 127.0.0.1, and rebuild and reload on every change, until interrupted."
     from nbdev.config import get_config
@@ -692,17 +815,17 @@ def serve(
     with listen(project.docs, port) as server:
         threading.Thread(target=collect, daemon=True).start()
         try:
-            build(project, renderer, execute)
+            build(project, renderer, execute, seconds)
             threading.Thread(target=server.serve_forever, daemon=True).start()
             _say(f"serving http://127.0.0.1:{server.server_port}/  (Ctrl-C ends it)")
             while True:
                 _say("changed: " + ", ".join(changes.get()))
                 get_config.cache_clear()  # nbdev keeps the settings that it read first
                 try:
-                    build(Project.find(project.root), renderer, execute)
+                    build(Project.find(project.root), renderer, execute, seconds)
                     _Handler.tell()
                 except (BuildError, OSError) as error:
-                    _say(f"asl-docs: {error}\nthe site is as it was before")
+                    _say(f"asl-docs: {_explained(error)}\nthe site is as it was before")
         finally:
             ended.set()
 
@@ -769,6 +892,7 @@ def _parser():
         command = commands.add_parser(name, help=meaning)
         command.add_argument("--renderer", choices=["auto", "quarto", "smalldocs"], default="auto", help="auto is Quarto where it is on PATH")
         command.add_argument("--no-execute", dest="execute", action="store_false", help="show the outputs that are saved in the notebooks")
+        command.add_argument("--seconds-per-notebook", dest="seconds", metavar="SECONDS", type=float, default=_SECONDS_PER_NOTEBOOK, help="what executing one notebook may take; without it, %(default)g")
         if name == "serve":
             command.add_argument("--port", type=int, help="without it, 8000 or the next port that is free")
     commands.add_parser("readme", help="write README.md from nbs/index.ipynb")
@@ -783,6 +907,12 @@ def check_tools() -> None:
         raise BuildError(f"not installed: {', '.join(missing)}; what builds the site comes with pip install 'asl_explainer[dev]'")
 
 
+def _explained(error: Exception) -> str:
+    "What to tell of a failure. A full disk shows in many ways, as it depends on who was writing."
+    full = os.strerror(errno.ENOSPC)
+    return f"{full}: make room for the build and try again" if full in str(error) else str(error)
+
+
 def main(
     arguments: list[str] | None = None,  # The command line; without it, the program's own
 ) -> int:  # 0, or 1 after a failure that was reported in one line, or 130 after an interrupted build
@@ -795,7 +925,7 @@ def main(
         os.chdir(project.root)  # where nbdev looks for its settings
         {"build": build, "serve": serve, "readme": readme, "clean": clean}[command](project, **options)
     except (BuildError, OSError) as error:
-        print(f"asl-docs: {error}", file=sys.stderr)
+        print(f"asl-docs: {_explained(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nasl-docs: stopped", file=sys.stderr)

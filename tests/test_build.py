@@ -96,8 +96,8 @@ def test_a_picture_without_a_text_alternative_fails_the_build(small_project):
 
 
 def test_a_page_that_would_fetch_from_another_host_fails_the_build(small_project):
-    write_notebook(small_project / "nbs/learn/chapter.ipynb", "Chapter", "from IPython.display import HTML\nHTML('<script src=\"https://cdn.example/x.js\"></script>')")
-    assert "would fetch https://cdn.example/x.js from another host" in fails(small_project, "build")
+    write_notebook(small_project / "nbs/learn/chapter.ipynb", "Chapter", "from IPython.display import HTML\nHTML('<img alt=\"\" src=\"https://cdn.example/x.png\">')")
+    assert "would fetch https://cdn.example/x.png from another host" in fails(small_project, "build")
 
 
 def test_a_missing_configuration_is_named(small_project):

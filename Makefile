@@ -8,14 +8,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help docs build test test-paddle bench experiments lab notebooks new-venv
+.PHONY: help docs build test test-paddle bench lighthouse experiments lab notebooks new-venv
 
 help:
 	@echo 'make docs         build the site and serve it at a printed address'
 	@echo 'make test         test the notebooks, the package and the site'
 	@echo 'make test-paddle  compare with PaddlePaddle itself, in an environment of its own (1 GB)'
 	@echo 'make build        build the site into _docs/'
-	@echo 'make bench        measure what the losses, a slider and an import cost, side by side'
+	@echo 'make bench        measure what the losses, a slider, an import and a build cost, side by side'
+	@echo 'make lighthouse   have Lighthouse rate the site (needs Node.js)'
 	@echo 'make experiments  run the experiments that the course reports; interrupted, it goes on'
 	@echo 'make lab          open JupyterLab on the notebooks'
 	@echo 'make notebooks    export, execute and clean the notebooks, and write README.md'
@@ -40,6 +41,10 @@ bench: $(READY)
 	$(BIN)/python benchmarks/losses.py
 	$(BIN)/python benchmarks/explore.py
 	$(BIN)/python benchmarks/imports.py
+	$(BIN)/python benchmarks/build.py
+
+lighthouse: build
+	$(BIN)/python benchmarks/lighthouse.py
 
 experiments: $(READY)
 	$(BIN)/python benchmarks/experiments.py

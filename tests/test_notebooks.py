@@ -1,4 +1,5 @@
 """The notebooks and what is made from them: the exported files, the saved outputs, README.md."""
+import json
 import re
 import shutil
 import subprocess
@@ -84,3 +85,20 @@ def test_equations_are_numbered_in_order(name):
 def test_no_widget_is_saved(name):
     "A saved view shows 'model not found' when the notebook is opened."
     assert not drop_widget_views(nbformat.read(ROOT / "nbs" / name, as_version=4))
+
+
+# A path of somebody's computer; and the beginnings that GitHub, AWS, PyPI, Hugging Face and OpenAI give their keys.
+PRIVATE = re.compile(r"(?<![\w.:/])(?:/(?:home|root|Users|tmp|work|private|opt|mnt)/|[A-Z]:\\\\)\w|site-packages|\b(?:gh[pousr]_|AKIA|pypi-AgE|hf_|sk-)\w{16,}|PRIVATE KEY-----")
+
+
+@pytest.mark.parametrize("leak", ["File /home/ann/nbs/a.py", "'/tmp/x1'", "C:\\\\Users", "lib/site-packages/torch", "ghp_" + "a1" * 12, "-----BEGIN PRIVATE KEY-----"])
+def test_a_leak_would_be_found(leak):
+    assert PRIVATE.search(leak)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_nothing_private_is_saved(name):
+    for cell in nbformat.read(ROOT / "nbs" / name, as_version=4).cells:
+        for text in [cell.source, *(json.dumps(output) for output in cell.get("outputs", []))]:
+            found = PRIVATE.search(text)
+            assert not found, f"cell {cell.id}: {text[max(0, found.start() - 40):found.end() + 40]}"

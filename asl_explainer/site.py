@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Coroutine
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
 from configparser import ConfigParser
@@ -343,6 +344,12 @@ def _whole(target: Path):
     half.replace(target)
 
 
+# What processing imports beside this package. A server forks its workers from one process that has it at hand; they import
+# the package anew for each build.
+_FORKS = get_context("forkserver")
+_FORKS.set_forkserver_preload(["nbdev.serve_drv", "nbdev.processors", "ipywidgets", "matplotlib.pyplot", "torch"])
+
+
 def _end_with_parent() -> None:
     "Set up a worker process that ends when its parent does, however that ends."
 
@@ -368,7 +375,9 @@ def _process_notebook(executed: Path, processed: Path) -> None:
     from nbdev.processors import FilterDefaults
     from nbdev.serve_drv import main as nbdev_process
 
-    with _whole(processed) as half:
+    with _whole(processed) as half, warnings.catch_warnings():
+        # nbdev would run such a cell once more, without what the cells before it set, and show what that gives.
+        warnings.filterwarnings("error", "Found cells containing imports and other code")
         try:
             nbdev_process((executed, half, FilterDefaults))
         except Exception as error:
@@ -442,7 +451,7 @@ def process_notebooks(
     processed = {name: path.parents[1] / "processed" / path.name for name, path in executed.items()}
     missing = {name: (executed[name], path) for name, path in processed.items() if not path.exists()}
     if missing:
-        with ProcessPoolExecutor(min(_WORKERS, len(missing)), get_context("spawn"), _end_with_parent) as pool:
+        with ProcessPoolExecutor(min(_WORKERS, len(missing)), _FORKS, _end_with_parent) as pool:
             with _interrupts_held_back():
                 jobs = {pool.submit(_process_notebook, *paths): name for name, paths in missing.items()}
             for job in as_completed(jobs):
@@ -518,8 +527,9 @@ def render(
     return site.out
 
 # %% ../nbs/api/site.ipynb #math-code
+@functools.cache
 def tex_to_mathml(
-    formulas: list[tuple[str, bool]],  # TeX, and whether it is displayed on a line of its own
+    formulas: tuple[tuple[str, bool], ...],  # TeX, and whether it is displayed on a line of its own
 ) -> list[str]:  # A `<math>` element for each
     "Turn TeX into MathML with one call of pandoc, which every formula of a page shares; raises `BuildError` for TeX it cannot read."
     import pypandoc
@@ -569,7 +579,7 @@ def make_offline(
     spans = page.xpath("//span[contains(concat(' ', @class, ' '), ' math ')]")
     if spans:
         # The renderer leaves TeX between \( and \) or \[ and \] for a script from elsewhere, which then has nothing to do.
-        formulas = [(span.text_content().strip()[2:-2], "display" in span.get("class")) for span in spans]
+        formulas = tuple((span.text_content().strip()[2:-2], "display" in span.get("class")) for span in spans)
         for span, math in zip(spans, tex_to_mathml(formulas), strict=True):
             span.text = None
             span[:] = [lxml.html.fragment_fromstring(math)]

@@ -198,3 +198,10 @@ def test_an_interrupted_build_ends_soon_and_without_a_traceback(small_project, m
         said, _ = process.communicate(timeout=20)
     assert process.returncode == 130 and "Traceback" not in said
     assert not (small_project / "_docs").exists()
+
+
+def test_a_cell_that_would_be_run_twice_is_named(small_project):
+    "nbdev runs the imports of a notebook that documents a module, and with them what shares their cell."
+    write_notebook(small_project / "nbs/api/module.ipynb", "Module", "#| default_exp module", "import math\nmath.pi", "#| export\ndef area(): 'Of a circle'")
+    said = fails(small_project, "build")
+    assert said.startswith("asl-docs: api/module.ipynb: nbdev cannot process it: Found cells containing imports and other code") and "math.pi" in said

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import io
 import json
@@ -21,7 +22,7 @@ from urllib.parse import urlsplit
 
 # %% auto #0
 __all__ = ['About', 'make_accessible', 'lxml_html', 'link_notebook', 'pictures_to_files', 'secure', 'trim_icons', 'find_the_way',
-           'write_llms', 'finish_site']
+           'write_llms', 'finish_page', 'finish_site']
 
 # %% ../nbs/api/pages.ipynb #about-code
 @dataclass(frozen=True)
@@ -119,23 +120,23 @@ _INLINE_PICTURE = re.compile(r"data:image/(png|jpeg);base64,(.*)", re.DOTALL)
 
 def pictures_to_files(
     page,  # An lxml page, which is changed
-    path: Path,  # The page's own file; the pictures go into a folder beside it
-) -> None:
-    "Move raster pictures out of a page."
+    place: str,  # Where it lies in the site; the pictures go into a folder beside it
+) -> dict[str, bytes]:  # The files, by their place beside the page
+    "Take raster pictures out of a page."
     from PIL import Image
 
+    files = {}
     for img in page.xpath("//img[starts-with(@src, 'data:image/')]"):
         found = _INLINE_PICTURE.match(img.get("src"))
         if not found:
             continue
         content = base64.b64decode(found[2])
-        name = f"{hashlib.sha256(content).hexdigest()[:16]}.{found[1]}"
-        folder = path.with_name(path.stem + "_files")
-        folder.mkdir(exist_ok=True)
-        (folder / name).write_bytes(content)
+        name = f"{Path(place).stem}_files/{hashlib.sha256(content).hexdigest()[:16]}.{found[1]}"
+        files[name] = content
         width, height = Image.open(io.BytesIO(content)).size
-        img.attrib.update({"src": f"{folder.name}/{name}", "loading": "lazy"})
+        img.attrib.update({"src": name, "loading": "lazy"})
         img.attrib.update({name: str(value) for name, value in {"width": width, "height": height}.items() if name not in img.attrib})
+    return files
 
 # %% ../nbs/api/pages.ipynb #policy-code
 _SWITCH = "for (const a of document.querySelectorAll('.quarto-color-scheme-toggle')) a.addEventListener('click', event => { event.preventDefault(); window.smalldocsToggleScheme() })"
@@ -229,6 +230,28 @@ def write_llms(
     (site / "llms.txt").write_text(f"# {title}\n\n> {summary}\n\n## Pages, as notebooks\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
 
 # %% ../nbs/api/pages.ipynb #finish-code
+@functools.lru_cache(maxsize=1000)  # `asl-docs serve` builds the whole site after each change, and most pages are as they were
+def finish_page(
+    html: str,  # A rendered page
+    place: str,  # Where it lies in the site, such as learn/gradients.html
+    about: About,  # The project
+    notebook: bool,  # Whether the page was made of a notebook
+    strict: bool,  # Give it a policy
+) -> tuple[str, dict[str, bytes], str, str]:  # The page, the files that it needs beside it, its title and its summary
+    "Finish one page. Raises `ValueError` for a page that holds a script in an attribute."
+    page = lxml_html().document_fromstring(html)
+    make_accessible(page)
+    files = pictures_to_files(page, place)
+    if notebook:
+        link_notebook(page, place, about)
+    if place == "404.html":
+        find_the_way(page, about)
+    if strict:
+        secure(page)
+    title, summary = page.findtext(".//h1") or about.repository, page.xpath("string(//meta[@name='description']/@content)")
+    return "<!DOCTYPE html>\n" + lxml_html().tostring(page, encoding="unicode") + "\n", files, title, summary
+
+
 def finish_site(
     site: Path,  # A rendered site, which is changed
     notebooks: dict[str, Path],  # The notebook of each page, for places such as learn/gradients.ipynb
@@ -236,27 +259,22 @@ def finish_site(
     strict: bool,  # Give each page a policy; for the embedded renderer, whose scripts are known
 ) -> None:
     "Finish every page of a rendered site. Raises `ValueError`, with the page's place, for a page that holds a script in an attribute."
-    html, found = lxml_html(), {}
     trim_icons(site)
+    found = {}
     for path in sorted(site.rglob("*.html")):
         place = path.relative_to(site).as_posix()
-        page = html.document_fromstring(path.read_text(encoding="utf-8"))
-        make_accessible(page)
-        pictures_to_files(page, path)
-        name = str(Path(place).with_suffix(".ipynb"))
-        if name in notebooks:
-            link_notebook(page, place, about)
-            shutil.copyfile(notebooks[name], path.with_suffix(".ipynb"))
-            title, summary = page.findtext(".//h1"), page.xpath("string(//meta[@name='description']/@content)")
-            found[place] = title or about.repository, summary
-        if place == "404.html":
-            find_the_way(page, about)
-            found.pop(place, None)
-        if strict:
-            try:
-                secure(page)
-            except ValueError as error:
-                raise ValueError(f"{place}: {error}") from error
-        path.write_text("<!DOCTYPE html>\n" + html.tostring(page, encoding="unicode") + "\n", encoding="utf-8")
+        notebook = notebooks.get(str(Path(place).with_suffix(".ipynb")))
+        try:
+            html, files, title, summary = finish_page(path.read_text(encoding="utf-8"), place, about, notebook is not None, strict)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
+        path.write_text(html, encoding="utf-8")
+        for name, content in files.items():
+            (path.parent / name).parent.mkdir(exist_ok=True)
+            (path.parent / name).write_bytes(content)
+        if notebook:
+            shutil.copyfile(notebook, path.with_suffix(".ipynb"))
+            if place != "404.html":
+                found[place] = title, summary
     if "index.html" in found:
         write_llms(site, dict(sorted(found.items(), key=lambda pair: (pair[0] != "index.html", pair[0]))), about.address)

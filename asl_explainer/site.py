@@ -31,7 +31,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
-from multiprocessing import get_context, parent_process
+from multiprocessing import forkserver, get_context, parent_process
 from pathlib import Path
 from posixpath import relpath
 from queue import SimpleQueue
@@ -527,9 +527,8 @@ def render(
     return site.out
 
 # %% ../nbs/api/site.ipynb #math-code
-@functools.cache
 def tex_to_mathml(
-    formulas: tuple[tuple[str, bool], ...],  # TeX, and whether it is displayed on a line of its own
+    formulas: list[tuple[str, bool]],  # TeX, and whether it is displayed on a line of its own
 ) -> list[str]:  # A `<math>` element for each
     "Turn TeX into MathML with one call of pandoc, which every formula of a page shares; raises `BuildError` for TeX it cannot read."
     import pypandoc
@@ -566,6 +565,7 @@ def _own_ids(drawing, prefix):
             part.set(name, _REFERENCE.sub(lambda match: prefix + match[0], value))
 
 
+@functools.lru_cache(maxsize=1000)  # `asl-docs serve` builds the whole site after each change, and most pages are as they were
 def make_offline(
     html: str,  # A rendered page
     place: str,  # Where the page lies in the site, such as learn/timm_docs.html
@@ -579,7 +579,7 @@ def make_offline(
     spans = page.xpath("//span[contains(concat(' ', @class, ' '), ' math ')]")
     if spans:
         # The renderer leaves TeX between \( and \) or \[ and \] for a script from elsewhere, which then has nothing to do.
-        formulas = tuple((span.text_content().strip()[2:-2], "display" in span.get("class")) for span in spans)
+        formulas = [(span.text_content().strip()[2:-2], "display" in span.get("class")) for span in spans]
         for span, math in zip(spans, tex_to_mathml(formulas), strict=True):
             span.text = None
             span[:] = [lxml.html.fragment_fromstring(math)]
@@ -822,6 +822,8 @@ def serve(
         for changed in watch(*sources, watch_filter=wanted, stop_event=ended):
             changes.put(sorted({os.path.relpath(path, project.root) for _, path in changed}))
 
+    with _interrupts_held_back():
+        forkserver.ensure_running()  # so that the first change does not wait for its imports
     with listen(project.docs, port) as server:
         threading.Thread(target=collect, daemon=True).start()
         try:

@@ -65,8 +65,9 @@ def changes_on_screen(project):
     "Seconds from saving a changed notebook until an open page shows it, less those of its execution."
     path = project / "nbs/learn/page_001.ipynb"
     seconds = []
+    executable = browser.find()
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser.find(), args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         page = chromium.new_page()
         with subprocess.Popen([ASL_DOCS, "serve", "--renderer", "smalldocs"], cwd=project, stdout=subprocess.PIPE, text=True) as server:
             said = iter(server.stdout.readline, "")

@@ -66,7 +66,7 @@ _LANDMARKS = {
 def make_accessible(
     page,  # An lxml page, which is changed
 ) -> None:
-    "Name the landmarks, make what scrolls reachable by keyboard, and begin with a link to the text."
+    "Name the landmarks, leave out no level of headings, make what scrolls reachable by keyboard, and begin with a link to the text."
     for path, name in _LANDMARKS.items():
         for landmark in page.xpath(path):
             landmark.set("aria-label", name)
@@ -76,6 +76,17 @@ def make_accessible(
     for actions in page.xpath("//div[contains(@class, 'toc-actions')]"):
         actions.set("role", "navigation")
         actions.set("aria-label", "This page")
+    above = []  # the headings that the next one can belong to: the level that each was given, and the level that it gets
+    for heading in page.xpath("//main//*[self::h1 or self::h2 or self::h3 or self::h4 or self::h5 or self::h6]"):
+        given = int(heading.tag[1])
+        above = [levels for levels in above if levels[0] < given]
+        level = above[-1][1] + 1 if above else 1
+        above.append((given, level))
+        if level < given:  # a level was left out; it looks as before
+            heading.tag = f"h{level}"
+            heading.set("class", f"{heading.get('class', '')} h{given}".strip())
+    for table in page.xpath("//div[contains(@class, 'sd-table')]"):
+        table.set("tabindex", "0")  # a wide table scrolls
     for block in page.xpath("//pre"):
         if max(map(len, block.text_content().splitlines()), default=0) > 40:  # longer lines scroll on a phone
             block.set("tabindex", "0")

@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, started
 
 from asl_explainer.lab import BUDGETS, LOSSES, MISSING, load_results
 
@@ -30,12 +30,12 @@ def recorded(folder):
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     (program := tmp_path / "program.py").write_text(PROGRAM)
     results = tmp_path / "results"
-    running = subprocess.Popen([sys.executable, program, results, "2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    while not (results.exists() and recorded(results)):
-        assert running.poll() is None
-        time.sleep(0.1)
-    running.send_signal(signal.SIGINT)
-    running.wait(60)
+    with started([sys.executable, program, results, "2"], tmp_path, seconds=300) as running:
+        while not (results.exists() and recorded(results)):
+            assert running.poll() is None
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=60)
     kept = {path.name: path.read_text() for path in results.glob("*.json")}
     before = recorded(results)
     assert 0 < before < 90

@@ -1,5 +1,6 @@
 """What must hold for every input: the fast path against the equation, PyTorch's own losses and exact arithmetic, and the ways of torch."""
 import copy
+import functools
 import pickle
 import subprocess
 import sys
@@ -183,13 +184,20 @@ def test_functional_transforms():
     torch.testing.assert_close(torch.func.vmap(asymmetric_loss, in_dims=(0, None))(logits, targets[0]), torch.stack([asymmetric_loss(z, targets[0]) for z in logits]))
 
 
+@pytest.fixture
+def compiled():
+    "torch.compile, which has forgotten what it compiled before: it does a function in eight ways and then refuses."
+    torch._dynamo.reset()
+    return functools.partial(torch.compile, fullgraph=True)
+
+
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("settings", [{}, {"gamma_neg": torch.linspace(0, 4, 5), "clip": torch.linspace(0, 0.4, 5), "pos_weight": 2.0, "reduction": "mean"}], ids=["default", "per class"])
-def test_compiled_forward_and_backward_are_the_eager_ones(soft, settings):
+def test_compiled_forward_and_backward_are_the_eager_ones(compiled, soft, settings):
     logits, targets = (x.detach().float() for x in some_batch(soft))
     module = AsymmetricLossMultiLabel(**settings)
     results = []
-    for loss in [module, torch.compile(module, fullgraph=True)]:
+    for loss in [module, compiled(module)]:
         z = logits.clone().requires_grad_()
         value = loss(z, targets)
         results.append((value.detach(), gradient(value, z)))
@@ -197,22 +205,22 @@ def test_compiled_forward_and_backward_are_the_eager_ones(soft, settings):
 
 
 @pytest.mark.parametrize("settings", [{}, {"reduction": "none", "weight": torch.ones(5)}, {"ignore_index": 0, "reduction": "mean"}], ids=["default", "weight", "ignored"])
-def test_compiled_where_no_gradient_is_wanted(settings):
+def test_compiled_where_no_gradient_is_wanted(compiled, settings):
     logits, targets = (x.detach().float() for x in some_batch())
     module = AsymmetricLossMultiLabel(**settings)
     expected = module(logits, targets)
-    compiled = torch.compile(module, fullgraph=True)
-    torch.testing.assert_close(compiled(logits, targets), expected)
+    loss = compiled(module)
+    torch.testing.assert_close(loss(logits, targets), expected)
     with torch.no_grad():
-        torch.testing.assert_close(compiled(logits.clone().requires_grad_(), targets), expected)
+        torch.testing.assert_close(loss(logits.clone().requires_grad_(), targets), expected)
 
 
 @pytest.mark.parametrize("settings", [{}, {"eps": 0}, {"gamma_neg": 0, "gamma_pos": 0, "clip": 0}, {"gamma_neg": 0.5, "gamma_pos": 0.5, "clip": 0.2}], ids=str)
-def test_compiled_is_right_at_any_logit(settings):
+def test_compiled_is_right_at_any_logit(compiled, settings):
     logits = torch.cat([torch.linspace(-30, 30, 121), torch.tensor([-60_000.0, -1000.0, -100.0, 100.0, 1000.0, 60_000.0])])
     logits, targets = logits.repeat(2).requires_grad_(), torch.arange(2.0).repeat_interleave(len(logits))
     expected = asymmetric_loss(logits, targets, **settings, reduction="none")
-    loss = torch.compile(asymmetric_loss, fullgraph=True)(logits, targets, **settings, reduction="none")
+    loss = compiled(asymmetric_loss)(logits, targets, **settings, reduction="none")
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(gradient(loss.sum(), logits), gradient(expected.sum(), logits), rtol=1e-5, atol=1e-7)
 

@@ -76,6 +76,8 @@ def test_the_timm_page_shows_its_numbers_and_three_plots(page, site_url):
         box = plot.bounding_box()
         assert box["width"] > 300 and box["height"] > 150
     cat = page.locator("main img")
+    cat.scroll_into_view_if_needed()  # it loads when it comes into view
+    cat.evaluate("img => img.decode()")
     assert cat.count() == 1 and cat.evaluate("img => img.complete && img.naturalWidth") == 451
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 
 import pytest
-from conftest import BIN, asl_docs, digests, read_until, started, write_notebook
+from conftest import BIN, digests, read_until, started, write_notebook
 from test_build import built, fails
 
 from asl_explainer.site import listen

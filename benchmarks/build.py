@@ -20,6 +20,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import browser  # noqa: E402 - the browser is found as the tests find it
 
+from asl_explainer.site import Project, input_digest, shared_inputs  # noqa: E402
+
 ASL_DOCS = Path(sys.executable).with_name("asl-docs")
 CHAPTER = "learn/gradients.ipynb"
 SIZES = [25, 50, 100]
@@ -38,12 +40,22 @@ def project_in(folder):
     return folder
 
 
-def fill(project, pages):
-    "Copies of the chapter up to a number of pages."
-    for number in range(pages):
-        name = "index" if number == 0 else f"learn/page_{number:03}"
-        if not (path := project / f"nbs/{name}.ipynb").exists():
+def fill(root, pages):
+    "Copies of the chapter up to a number of pages. All but the first get the outputs of the first rather than being executed."
+    project = Project.find(root)
+    shared = shared_inputs(project)
+    first, *others = ["index.ipynb", *(f"learn/page_{number:03}.ipynb" for number in range(1, pages))]
+    if not (project.nbs / first).exists():
+        shutil.copy(ROOT / "nbs" / CHAPTER, project.nbs / first)
+        built(root)
+    of_first = project.work / "cache" / input_digest(project.nbs / first, first, shared)
+    for name in others:
+        if not (path := project.nbs / name).exists():
             shutil.copy(ROOT / "nbs" / CHAPTER, path)
+            for step in ["executed", "processed"]:
+                target = project.work / "cache" / input_digest(path, name, shared) / step
+                target.mkdir(parents=True)
+                shutil.copy(of_first / step / first, target / path.name)
 
 
 def built(project):

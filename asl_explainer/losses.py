@@ -5,6 +5,7 @@
 # %% ../nbs/api/losses.ipynb #imports
 from __future__ import annotations
 
+import inspect
 import math
 from numbers import Real
 
@@ -40,6 +41,7 @@ def asymmetric_loss_reference(
     eps: float = 1e-8,  # Smallest argument that a logarithm is given
     disable_torch_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
     shift_focus: bool = True,  # Weigh negatives by the shifted probability, as the paper does, or by p itself
+    pos_weight: float | None = None,  # Factor of the positive term
 ) -> Tensor:  # Loss of each label, in the shape of `logits`
     "The asymmetric loss of each label (arXiv 2009.14119, equations 4 to 6), with a finite gradient for every gamma from 0 up."
     p = logits.sigmoid()
@@ -48,77 +50,86 @@ def asymmetric_loss_reference(
     log_not_p_m = torch.logaddexp(F.logsigmoid(-logits), torch.as_tensor(clip, dtype=logits.dtype, device=logits.device).log()).clamp(max=0)
 
     lowest = torch.as_tensor(eps, dtype=logits.dtype, device=logits.device).log()
-    cross_entropy = targets * -log_p.clamp(min=lowest) + (1 - targets) * -log_not_p_m.clamp(min=lowest)
+    positive = targets if pos_weight is None else targets * pos_weight
+    cross_entropy = positive * -log_p.clamp(min=lowest) + (1 - targets) * -log_not_p_m.clamp(min=lowest)
 
     weight = asymmetric_weight(p, p_m if shift_focus else p, targets, gamma_neg, gamma_pos)
     return cross_entropy * (weight.detach() if disable_torch_grad_focal_loss else weight)
 
 # %% ../nbs/api/losses.ipynb #fast-code
-def _absent_side(z, p, not_p, clip, eps, shift_focus=True):
-    "Of an absent label with logit z: its distance from being right and its cross-entropy, then the slopes of both in z."
-    slope = p * not_p
-    has_margin = clip >= torch.finfo(z.dtype).tiny
-    if isinstance(has_margin, Tensor) or has_margin:
-        # From 1 - p rather than p: it keeps its digits where p is large, and where p is small the margin rules anyway.
-        not_p_m = (not_p + clip).clamp(max=1)
-        p_m = 1 - not_p_m
-        shifted_slope = slope * p_m.sign()  # inside the margin nothing depends on z
-        shifted = p_m, 0 - not_p_m.log(), shifted_slope, shifted_slope / not_p_m  # 0 - 0 is 0, where -0 would be shown as -0
-    if isinstance(has_margin, Tensor) or not has_margin:
-        # Compiled for some labels with a margin and some without, the logarithm above serves both: with no margin it is that
-        # of 1 - p, as good as it where eps ends it before it is infinite, but for the last digits of labels that are right.
-        one_logarithm = isinstance(has_margin, Tensor) and eps > 0 and torch.compiler.is_compiling()
-        plain = p, shifted[1] if one_logarithm else -F.logsigmoid(-z), slope, p
-    if isinstance(has_margin, Tensor):
-        sides = [torch.where(has_margin, *pair) for pair in zip(shifted, plain)]
+def _powers(distance, gamma):
+    "distance ** (gamma - 1) and distance ** gamma, finite even where the distance is 0."
+    start = distance.clamp(min=torch.finfo(distance.dtype).tiny)
+    weight = start.log2().mul_(gamma).exp2_()
+    return torch.div(weight, start, out=start), weight
+
+
+def _any_label(z, y, absent, gamma_neg, gamma_pos, clip, eps, constant_weight, shift_focus, pos_weight):
+    "Weight, logarithm and slope of labels with targets y from 0 to 1, where absent is 1 - y. The loss is -weight * logarithm."
+    tiny, lowest = torch.finfo(z.dtype).tiny, torch.finfo(z.dtype).min  # 0 times infinity would be NaN
+    floor = max(eps, tiny)
+    p, not_p = z.sigmoid(), torch.neg(z).sigmoid_()
+    p_m, not_p_m = (p - clip).clamp_(min=0), (not_p + clip).clamp_(max=1)
+    distance = torch.lerp(p_m if shift_focus else p, not_p, y)
+    outside = p_m.sign_().mul_(absent)  # inside the margin nothing depends on z
+    rise = p * not_p
+
+    # Both logarithms, and how fast they fall: below the floor not at all, for a number over infinity is 0.
+    log = not_p_m.clamp(min=floor).log_()
+    fall = torch.div(rise, torch.threshold_(not_p_m, floor, math.inf), out=not_p_m).mul_(outside)
+    if eps > 0:
+        log_present = p.clamp(min=floor).log_()
+        fall_present = torch.div(rise, torch.threshold_(p, floor, math.inf), out=p)
+    else:  # where there is neither floor nor margin: exactly, from the logit itself
+        log_present, fall_present = F.logsigmoid(z).clamp_(min=lowest), not_p
+        if isinstance(clip, Tensor) or clip < tiny:
+            bare = torch.as_tensor(clip < tiny, device=z.device)
+            log, fall = torch.where(bare, F.logsigmoid(-z).clamp_(min=lowest), log), torch.where(bare, p * absent, fall)
+    positive = y * pos_weight if isinstance(pos_weight, Tensor) or pos_weight != 1 else y
+    log.mul_(absent).addcmul_(log_present, positive)
+    fall.addcmul_(fall_present, positive, value=-1)
+
+    gamma = (absent * (gamma_neg - gamma_pos)).add_(gamma_pos)
+    per_distance, weight = _powers(distance, gamma)
+    slope = fall.mul_(distance)
+    if not constant_weight:
+        rise.mul_(outside.sub_(y) if shift_focus else absent - y)
+        slope.addcmul_(rise.mul_(log), gamma, value=-1)
+    return weight, log, slope.mul_(per_distance)
+
+# %% ../nbs/api/losses.ipynb #zero-or-one-code
+def _zero_or_one(z, y, absent, gamma_neg, gamma_pos, clip, eps, constant_weight, shift_focus, pos_weight, out=None):
+    "The same where targets are 0 or 1, eps is above 0 and shift_focus is wanted; `out` may take the slope."
+    right = torch.sub(y, absent, out=out).mul_(z).sigmoid_()
+    not_q = torch.add(right, absent, alpha=clip) if isinstance(clip, Real) else right + absent * clip
+    q = 1 - not_q.clamp_(max=1)
+    log = not_q.clamp(min=eps).log_()
+    numbers = isinstance(gamma_neg, Real) and isinstance(gamma_pos, Real)
+    whole = numbers and gamma_pos in (0, 1, 2, 3, 4) and gamma_neg - max(gamma_pos, 1) in (0, 1, 2, 3)
+    if whole:
+        focus = torch.maximum(q, y)  # 1 for a present label
+        if gamma_pos == 0:
+            q, per_distance = focus, focus ** (gamma_neg - 1)
+        else:
+            per_distance = focus.pow_(gamma_neg - gamma_pos)
+            if gamma_pos > 1:
+                per_distance.mul_(q ** (gamma_pos - 1))
     else:
-        sides = shifted if has_margin else plain
-    distance, cross_entropy, distance_slope, cross_entropy_slope = sides
-    if not shift_focus:
-        distance, distance_slope = p, slope
-    if eps > 0 and (isinstance(clip, Tensor) or clip < eps):  # a larger margin keeps the logarithm off its floor
-        highest = -math.log(eps)
-        cross_entropy_slope = cross_entropy_slope * (cross_entropy <= highest)
-        cross_entropy = cross_entropy.clamp(max=highest)
-    return distance, cross_entropy, distance_slope, cross_entropy_slope
+        gamma = gamma_pos + absent * (gamma_neg - gamma_pos)
+        per_distance, weight = _powers(q, gamma)
 
-
-def _weigh(distance, cross_entropy, distance_slope, cross_entropy_slope, gamma, constant_weight):
-    "The loss, cross_entropy * distance ** gamma, and its slope in z; both 0 where the distance is."
-    if not isinstance(gamma, Tensor) and gamma in (1, 2, 3, 4):  # these powers are products inside pow, many times cheaper
-        per_distance = distance ** (gamma - 1)
-    else:
-        per_distance = distance.clamp(min=torch.finfo(distance.dtype).tiny) ** (gamma - 1) * distance.sign()
-    weight = per_distance * distance
-    if constant_weight:
-        return weight * cross_entropy, weight * cross_entropy_slope
-    return weight * cross_entropy, per_distance * (distance * cross_entropy_slope + gamma * (cross_entropy * distance_slope))
-
-# %% ../nbs/api/losses.ipynb #blend-code
-def _any_label(z, y, gamma_neg, gamma_pos, clip, eps, pos_weight, constant_weight, shift_focus):
-    "Loss and slope of labels with any targets from 0 to 1."
-    p, not_p = z.sigmoid(), (-z).sigmoid()
-    absent = _absent_side(z, p, not_p, clip, eps, shift_focus)
-    pos, pos_ce, pos_slope, pos_ce_slope = _absent_side(-z, not_p, p, 0, eps)
-    present = pos, pos_weight * pos_ce, -pos_slope, -pos_weight * pos_ce_slope
-    blended = [torch.lerp(no, yes, y) for no, yes in zip(absent, present)]
-    return _weigh(*blended, gamma_neg + y * (gamma_pos - gamma_neg), constant_weight)
+    slope = torch.div(q, torch.threshold_(not_q, eps, math.inf), out=not_q)  # its floor ends the logarithm's slope as well
+    if not constant_weight and numbers:
+        slope.sub_(log, alpha=gamma_pos).addcmul_(log, absent, value=gamma_pos - gamma_neg)
+    elif not constant_weight:
+        slope.addcmul_(log, gamma, value=-1)
+    slope = torch.ops.aten.sigmoid_backward.grad_input(slope.mul_(per_distance), right, grad_input=right).addcmul_(right, y, value=-2)
+    if isinstance(pos_weight, Tensor) or pos_weight != 1:
+        factor = absent + y * pos_weight
+        log, slope = log.mul_(factor), slope.mul_(factor)
+    return per_distance.mul_(q) if whole else weight, log, slope
 
 # %% ../nbs/api/losses.ipynb #compiled-code
-def _zero_or_one(z, y, gamma_neg, gamma_pos, clip, eps, pos_weight, constant_weight, shift_focus):
-    "Loss and slope of labels whose targets are 0 or 1, all of them seen as absent ones."
-    is_present = y == 1
-    z = torch.where(is_present, -z, z)
-    small = z.abs().neg().exp()  # one exponential for both probabilities
-    large = 1 / (1 + small)
-    small = small * large
-    p, not_p = torch.where(z < 0, small, large), torch.where(z < 0, large, small)
-    side = _absent_side(z, p, not_p, torch.where(is_present, 0.0, clip), eps, shift_focus)
-    loss, slope = _weigh(*side, gamma_neg, constant_weight)
-    present_loss, present_slope = _weigh(*side, gamma_pos, constant_weight)
-    return torch.where(is_present, pos_weight * present_loss, loss), torch.where(is_present, -pos_weight * present_slope, slope)
-
-
 def _in_one_graph(z, y, *settings, summed=False):
     "Loss, of each label or summed, and slope of labels with any targets from 0 to 1, for a compiler."
     from torch.fx.experimental.symbolic_shapes import guard_scalar  # slow to import, and here already loaded
@@ -128,17 +139,19 @@ def _in_one_graph(z, y, *settings, summed=False):
 
     def road(of_labels):
         def loss_and_slope(z, y):
-            loss, slope = of_labels(z, y, *settings)
+            weight, log, slope = of_labels(z, y, 1 - y, *settings)
+            loss = 0 - weight * log
             return loss.sum() if summed else loss, slope
 
         return loss_and_slope
 
-    if z.device.type != "cpu":  # elsewhere the choice would have to wait for the device
+    _, _, _, eps, _, shift_focus, _ = settings
+    if eps == 0 or not shift_focus or z.device.type != "cpu":  # elsewhere the choice would have to wait for the device
         return road(_any_label)(z, y)
     return torch.cond(((y == 0) | (y == 1)).all(), road(_zero_or_one), road(_any_label), (z, y))
 
 # %% ../nbs/api/losses.ipynb #blocks-code
-_BLOCK = 131_072  # labels; a few tensors of this size fit the cache of a processor core
+_BLOCK = 250_000  # labels; a few tensors of this size fit the cache of a processor core
 
 check_targets = True
 """Whether the values of targets are checked. On a GPU the check waits for the device at each call; False turns it off."""
@@ -155,75 +168,47 @@ def _range(values):
     return [bound.item() for bound in torch.aminmax(values)]
 
 
-def _few_present(y):
-    "Where the labels are 1, if they are few and all others 0; else None. Checks that all lie in [0, 1]."
-    is_present = y.bool()
-    few = 4 * is_present.count_nonzero().item() <= y.numel()
-    present = is_present.nonzero().squeeze(1) if few else None
-    values = y.take(present) if few else y
-    smallest, largest = _range(values) if values.numel() else (1, 1)
+def _are_zero_or_one(y, absent):
+    "Whether all targets are 0 or 1. Checks that they lie in [0, 1]."
+    smallest, largest = _range(y)
     if check_targets:
         _check_range(smallest, largest)
-    return present if few and smallest == largest == 1 else None
+    # Of targets in [0, 1] no product is below 0, so their sum is 0 only where each of them is.
+    return smallest >= 0 and largest <= 1 and torch.dot(y, absent).item() == 0
 
 
-def _absent_in_place(z, clip, gamma, slope):
-    "The loss of absent labels as `_weigh` gives it, for a margin and a gamma of 1 to 4, in few passes; their slope is written out."
-    not_p = torch.neg(z).sigmoid_()
-    not_p_m = (not_p + clip).clamp_(max=1)
-    p_m = 1 - not_p_m
-    log_not_p_m = not_p_m.log()
-    per_distance = p_m ** (gamma - 1)
-    # The three factors of p_m^(gamma - 1) * [p_m / (1 - p_m) - gamma * log(1 - p_m)] * p * (1 - p)
-    bracket = torch.div(p_m, not_p_m, out=not_p_m).sub_(log_not_p_m, alpha=gamma).mul_(per_distance)
-    torch.ops.aten.sigmoid_backward.grad_input(bracket, not_p, grad_input=slope)
-    return 0 - per_distance.mul_(p_m).mul_(log_not_p_m)
-
-
-def _in_blocks(z, y, gamma_neg, gamma_pos, clip, eps, pos_weight, constant_weight, shift_focus, summed):
+def _in_blocks(z, y, *settings, summed):
     "Loss, of each label or summed, and slope of labels on a CPU."
-    settings = [gamma_neg, gamma_pos, clip, pos_weight]
     settings = [x.expand(z.shape).reshape(-1) if isinstance(x, Tensor) else x for x in settings]
-
-    def of(where):
-        return [x[where] if isinstance(x, Tensor) else x for x in settings]
-
+    _, _, _, eps, _, shift_focus, _ = settings
     shape, z, y = z.shape, z.reshape(-1), y.reshape(-1)
     slope, loss = torch.empty_like(z), z.new_zeros(()) if summed else torch.empty_like(z)
-
-    present = _few_present(y)
-    plain = shift_focus and not constant_weight and not isinstance(gamma_neg, Tensor) and not isinstance(clip, Tensor)
-    in_place = plain and gamma_neg in (1, 2, 3, 4) and clip >= max(eps, torch.finfo(z.dtype).tiny)
     for start in range(0, z.numel(), _BLOCK):
         block = slice(start, start + _BLOCK)
-        gamma_neg, gamma_pos, clip, pos_weight = of(block)
-        if present is None:
-            block_loss, slope[block] = _any_label(z[block], y[block], gamma_neg, gamma_pos, clip, eps, pos_weight, constant_weight, shift_focus)
-        elif in_place:
-            block_loss = _absent_in_place(z[block], clip, gamma_neg, slope[block])
+        targets = y[block]
+        absent = 1 - targets
+        of_block = [x[block] if isinstance(x, Tensor) else x for x in settings]
+        if _are_zero_or_one(targets, absent) and eps > 0 and shift_focus:
+            weight, log, _ = _zero_or_one(z[block], targets, absent, *of_block, out=slope[block])
         else:
-            side = _absent_side(z[block], z[block].sigmoid(), (-z[block]).sigmoid(), clip, eps, shift_focus)
-            block_loss, slope[block] = _weigh(*side, gamma_neg, constant_weight)
-        if not summed:
-            loss[block] = block_loss
-        elif present is None:
-            loss += block_loss.sum()
-        else:
-            loss += torch.dot(block_loss, 1 - y[block])  # the present ones follow
-
-    if present is not None and present.numel():
-        gamma_neg, gamma_pos, clip, pos_weight = of(present)
-        logits = z.take(present)
-        side = _absent_side(-logits, (-logits).sigmoid(), logits.sigmoid(), 0, eps)
-        present_loss, present_slope = _weigh(*side, gamma_pos, constant_weight)
-        slope.index_copy_(0, present, -pos_weight * present_slope)
+            weight, log, slope[block] = _any_label(z[block], targets, absent, *of_block)
         if summed:
-            loss += (pos_weight * present_loss).sum()
+            loss -= torch.dot(weight, log)
         else:
-            loss.index_copy_(0, present, pos_weight * present_loss)
+            loss[block] = 0 - weight * log  # where -weight * log would show a 0 as -0
     return loss if summed else loss.view(shape), slope.view(shape)
 
 # %% ../nbs/api/losses.ipynb #function
+def _is_one(grad):
+    "Whether a gradient is just 1, as far as that can be seen without waiting."
+    if grad.dim() or grad.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    try:
+        return grad.item() == 1
+    except RuntimeError:  # under vmap it is many numbers
+        return False
+
+
 class _AsymmetricLoss(torch.autograd.Function):
     "The loss of labels, of each or summed, with its slope written down rather than traced."
 
@@ -233,10 +218,11 @@ class _AsymmetricLoss(torch.autograd.Function):
         if torch.compiler.is_compiling():
             return _in_one_graph(z, y, *settings, summed=summed)
         if z.device.type == "cpu":
-            return _in_blocks(z, y, *settings, summed)
+            return _in_blocks(z, y, *settings, summed=summed)
         if check_targets and y.numel():
             _check_range(*_range(y))
-        loss, slope = _any_label(z, y, *settings)
+        weight, log, slope = _any_label(z, y, 1 - y, *settings)
+        loss = 0 - weight * log
         return loss.sum() if summed else loss, slope
 
     @staticmethod
@@ -257,9 +243,9 @@ class _AsymmetricLoss(torch.autograd.Function):
         for n, tensor in zip(ctx.tensors, tensors):
             settings[n] = tensor
         if torch.is_grad_enabled():
-            slope = _any_label(z, y, *settings[:-1])[1]
-        elif grad.dim() == 0 and grad.device.type == "cpu" and not torch.compiler.is_compiling() and grad == 1:
-            return slope, None, *(None for _ in settings)  # a sum that ends the graph: nothing to multiply by
+            slope = torch.func.grad(lambda z: asymmetric_loss_reference(z, y, *settings[:-1]).sum())(z)
+        elif _is_one(grad):  # a sum that ends the graph: nothing to multiply by
+            return slope, None, *(None for _ in settings)
         return grad * slope, None, *(None for _ in settings)
 
     @staticmethod
@@ -277,6 +263,10 @@ class _AsymmetricLoss(torch.autograd.Function):
         sizes = torch.broadcast_shapes(*(x.shape for x in tensors_and_settings if isinstance(x, Tensor)))
         loss, slope = _AsymmetricLoss.apply(z.expand(sizes), y.expand(sizes), *settings, False)
         return (loss.flatten(1).sum(1) if summed else loss, slope), (0, 0)
+
+
+# PyTorch asks for the signature at each call; it is worked out here, once.
+setattr(_AsymmetricLoss.forward, "__signature__", inspect.signature(_AsymmetricLoss.forward))
 
 # %% ../nbs/api/losses.ipynb #check-code
 _REDUCTIONS = ("sum", "mean", "batchmean", "none")
@@ -373,10 +363,10 @@ def _loss_of_batch(
         y = y * (1 - smoothing) + 0.5 * smoothing
 
     settings = [x.to(z) if isinstance(x, Tensor) else x for x in [gamma_neg, gamma_pos, clip]]
-    settings += [eps, 1.0 if pos_weight is None else pos_weight.to(z) if isinstance(pos_weight, Tensor) else pos_weight]
-    settings += [disable_torch_grad_focal_loss, shift_focus]
+    settings += [eps, disable_torch_grad_focal_loss, shift_focus]
+    settings += [1.0 if pos_weight is None else pos_weight.to(z) if isinstance(pos_weight, Tensor) else pos_weight]
     if any(isinstance(x, Tensor) and x.requires_grad for x in [y, *settings]):
-        loss, _ = _any_label(z, y, *settings)  # autograd goes where no slope has been written down
+        loss = asymmetric_loss_reference(z, y, *settings)  # autograd goes where no slope has been written down
         return _reduce(loss, left, reduction, weight)
     if torch.compiler.is_compiling() and not (z.requires_grad and torch.is_grad_enabled()):
         loss, _ = _in_one_graph(z, y, *settings)  # a compiler runs a Function only where a gradient is wanted

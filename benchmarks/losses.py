@@ -80,6 +80,7 @@ def main():
         "0 or 1": asymmetric_loss,
         "soft targets": lambda logits, _: asymmetric_loss(logits, soft),
         "a gamma per class": lambda logits, targets: asymmetric_loss(logits, targets, gamma_neg=gamma),
+        "eps=0": lambda logits, targets: asymmetric_loss(logits, targets, eps=0),
     }
     results["asl_explainer, large, by kind of input"] = medians(variants, logits, targets, runs=30)
     results["asl_explainer, by number of labels"] = {

@@ -30,6 +30,7 @@ def one_rank(rank, world, file, classes, results):
     path = [torch.as_tensor(controller.step(logits[share], targets[share])).tolist() for logits, targets in batches()]
     if rank == world - 1:
         results.put(path)
+    dist.barrier()  # none leaves while another still talks to it
     dist.destroy_process_group()
 
 

@@ -99,12 +99,31 @@ def test_any_shape(shape, reduction):
     assert gradient(loss, logits).shape == shape
 
 
-def test_a_sum_over_several_blocks_is_the_sum_of_its_labels(monkeypatch):
-    logits, targets = torch.randn(7, 100, dtype=torch.float64), (torch.rand(7, 100) < 0.1).double()
-    whole = asymmetric_loss(logits, targets)
+@pytest.mark.parametrize("settings", [{}, {"eps": 0}, {"gamma_neg": torch.linspace(0, 4, 100), "clip": torch.linspace(0, 0.3, 100), "pos_weight": torch.linspace(1, 3, 100)}], ids=["default", "exact", "per class"])
+def test_several_blocks_are_as_good_as_one(monkeypatch, settings):
+    logits, targets = torch.randn(7, 100, dtype=torch.float64, requires_grad=True), (torch.rand(7, 100) < 0.1).double()
+    targets[3:5] *= 0.7  # some blocks are soft, some are not
+    whole = asymmetric_loss(logits, targets, **settings)
+    slope = gradient(whole, logits)
     monkeypatch.setattr(asl_explainer.losses, "_BLOCK", 64)
-    torch.testing.assert_close(asymmetric_loss(logits, targets), whole)
-    torch.testing.assert_close(asymmetric_loss(logits, targets, reduction="none").sum(), whole)
+    for reduction in ["sum", "none"]:
+        loss = asymmetric_loss(logits, targets, **settings, reduction=reduction)
+        torch.testing.assert_close(loss.sum(), whole)
+        torch.testing.assert_close(gradient(loss, logits), slope)
+    targets[6, 99] = 1.5
+    with pytest.raises(ValueError, match=r"targets contain 1\.5"):
+        asymmetric_loss(logits, targets, **settings)
+
+
+@pytest.mark.parametrize("gamma_pos", [0, 1, 2, 3, 4, 5, 0.5])
+@pytest.mark.parametrize("constant", [False, True])
+def test_whole_exponents_are_no_exception(gamma_pos, constant):
+    logits, targets = some_batch()
+    for gamma_neg in [0, 1, 2, 3, 4, 5, 8, 2.5]:
+        settings = {"gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "disable_torch_grad_focal_loss": constant}
+        fast, plain = asymmetric_loss(logits, targets, **settings, pos_weight=3, reduction="none"), asymmetric_loss_reference(logits, targets, **settings, pos_weight=3)
+        torch.testing.assert_close(fast, plain)
+        torch.testing.assert_close(gradient(fast, logits), gradient(plain, logits))
 
 
 # -- numbers
@@ -121,6 +140,15 @@ def test_extreme_logits_give_finite_losses_and_gradients(dtype, target, clip):
             for shift_focus in [True, False]:
                 loss = asymmetric_loss(logits, torch.full_like(logits, target), gamma_neg=gamma, gamma_pos=gamma, clip=clip, eps=eps, shift_focus=shift_focus, reduction="none")
                 assert loss.isfinite().all() and gradient(loss, logits).isfinite().all(), (gamma, eps, shift_focus)
+
+
+@pytest.mark.parametrize("clip", [0, 0.05, torch.tensor([0, 0, 0.05, 0.05])], ids=["no margin", "margin", "per label"])
+@pytest.mark.parametrize("eps", [0, 1e-8])
+@pytest.mark.parametrize("shift_focus", [True, False])
+def test_labels_that_are_ruled_out_by_infinity_cost_nothing(clip, eps, shift_focus):
+    logits = torch.tensor([-torch.inf, torch.inf, -torch.inf, torch.inf], requires_grad=True)
+    loss = asymmetric_loss(logits, torch.tensor([0, 1, 0, 1]), clip=clip, eps=eps, shift_focus=shift_focus, reduction="none")
+    assert loss.tolist() == [0] * 4 and gradient(loss, logits).tolist() == [0] * 4
 
 
 def exactly(z, y, gamma_neg, gamma_pos, clip):
@@ -182,6 +210,7 @@ def test_functional_transforms():
     torch.testing.assert_close(torch.func.vmap(torch.func.grad(asymmetric_loss))(logits, targets), direct)
     torch.testing.assert_close(torch.func.vmap(asymmetric_loss, in_dims=(1, 1))(logits.T, targets.T), each)
     torch.testing.assert_close(torch.func.vmap(asymmetric_loss, in_dims=(0, None))(logits, targets[0]), torch.stack([asymmetric_loss(z, targets[0]) for z in logits]))
+    torch.testing.assert_close(torch.autograd.functional.jacobian(lambda z: asymmetric_loss(z, targets), logits, vectorize=True), direct)
 
 
 @pytest.fixture
@@ -281,6 +310,7 @@ def one_rank(rank, world, file, results):
     AsymmetricLossMultiLabel(reduction="mean")(parallel(inputs[share]), targets[share]).backward()
     if rank == 0:
         results.put(model.weight.grad.numpy().tolist())
+    dist.barrier()  # none leaves while another still talks to it
     dist.destroy_process_group()
 
 

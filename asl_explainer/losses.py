@@ -71,15 +71,17 @@ def _any_label(z, y, absent, gamma_neg, gamma_pos, clip, eps, constant_weight, s
     p, not_p = z.sigmoid(), torch.neg(z).sigmoid_()
     p_m, not_p_m = (p - clip).clamp_(min=0), (not_p + clip).clamp_(max=1)
     distance = torch.lerp(p_m if shift_focus else p, not_p, y)
-    outside = p_m.sign_().mul_(absent)  # inside the margin nothing depends on z
     rise = p * not_p
+    rise_absent = p_m.sign_().mul_(absent).mul_(rise)  # inside the margin nothing depends on z
 
-    # Both logarithms, and how fast they fall: below the floor not at all, for a number over infinity is 0.
-    log = not_p_m.clamp(min=floor).log_()
-    fall = torch.div(rise, torch.threshold_(not_p_m, floor, math.inf), out=not_p_m).mul_(outside)
+    # Both logarithms, and how fast they fall; below the floor not at all, for a number over infinity is 0.
+    if isinstance(clip, Tensor) or clip < floor:
+        log, not_p_m = not_p_m.clamp(min=floor).log_(), torch.threshold_(not_p_m, floor, math.inf)
+    else:  # the margin keeps them off the floor
+        log = not_p_m.log()
+    fall = torch.div(rise_absent, not_p_m, out=not_p_m)
     if eps > 0:
-        log_present = p.clamp(min=floor).log_()
-        fall_present = torch.div(rise, torch.threshold_(p, floor, math.inf), out=p)
+        log_present, fall_present = p.clamp(min=floor).log_(), torch.ops.aten.threshold_backward(not_p, p, floor)
     else:  # where there is neither floor nor margin: exactly, from the logit itself
         log_present, fall_present = F.logsigmoid(z).clamp_(min=lowest), not_p
         if isinstance(clip, Tensor) or clip < tiny:
@@ -93,8 +95,10 @@ def _any_label(z, y, absent, gamma_neg, gamma_pos, clip, eps, constant_weight, s
     per_distance, weight = _powers(distance, gamma)
     slope = fall.mul_(distance)
     if not constant_weight:
-        rise.mul_(outside.sub_(y) if shift_focus else absent - y)
-        slope.addcmul_(rise.mul_(log), gamma, value=-1)
+        if not shift_focus:
+            rise_absent = rise * absent
+        distance_slope = rise_absent.addcmul_(rise, y, value=-1)
+        slope.addcmul_(distance_slope.mul_(log), gamma, value=-1)
     return weight, log, slope.mul_(per_distance)
 
 # %% ../nbs/api/losses.ipynb #zero-or-one-code
@@ -151,7 +155,7 @@ def _in_one_graph(z, y, *settings, summed=False):
     return torch.cond(((y == 0) | (y == 1)).all(), road(_zero_or_one), road(_any_label), (z, y))
 
 # %% ../nbs/api/losses.ipynb #blocks-code
-_BLOCK = 250_000  # labels; a few tensors of this size fit the cache of a processor core
+_BLOCK = 200_000  # labels; a few tensors of this size fit the cache of a processor core
 
 check_targets = True
 """Whether the values of targets are checked. On a GPU the check waits for the device at each call; False turns it off."""

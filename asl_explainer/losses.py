@@ -57,15 +57,15 @@ def asymmetric_loss_reference(
     return cross_entropy * (weight.detach() if disable_torch_grad_focal_loss else weight)
 
 # %% ../nbs/api/losses.ipynb #fast-code
-def _powers(distance, gamma):
-    "distance ** (gamma - 1) and distance ** gamma, finite even where the distance is 0."
-    start = distance.clamp(min=torch.finfo(distance.dtype).tiny)
-    weight = start.log2().mul_(gamma).exp2_()
-    return torch.div(weight, start, out=start), weight
+def _power(base, gamma):
+    "base ** gamma, for a base above 0."
+    return base.log2().mul_(gamma).exp2_()
 
 
 def _any_label(z, y, absent, gamma_neg, gamma_pos, clip, eps, constant_weight, shift_focus, pos_weight):
-    "Weight, logarithm and slope of labels with targets y from 0 to 1, where absent is 1 - y. The loss is -weight * logarithm."
+    """Weight, logarithm and slope of labels with targets y from 0 to 1; the loss is -weight * logarithm.
+
+    `absent` is 1 - y, and is overwritten."""
     tiny, lowest = torch.finfo(z.dtype).tiny, torch.finfo(z.dtype).min  # 0 times infinity would be NaN
     floor = max(eps, tiny)
     p, not_p = z.sigmoid(), torch.neg(z).sigmoid_()
@@ -91,21 +91,20 @@ def _any_label(z, y, absent, gamma_neg, gamma_pos, clip, eps, constant_weight, s
     log.mul_(absent).addcmul_(log_present, positive)
     fall.addcmul_(fall_present, positive, value=-1)
 
-    gamma = (absent * (gamma_neg - gamma_pos)).add_(gamma_pos)
-    per_distance, weight = _powers(distance, gamma)
-    slope = fall.mul_(distance)
+    distance_slope = (rise_absent if shift_focus else rise * absent).addcmul_(rise, y, value=-1)
+    gamma = absent.mul_(gamma_neg - gamma_pos).add_(gamma_pos)
+    weight = _power(distance.clamp_(min=tiny), gamma)
+    slope = fall.mul_(weight)
     if not constant_weight:
-        if not shift_focus:
-            rise_absent = rise * absent
-        distance_slope = rise_absent.addcmul_(rise, y, value=-1)
-        slope.addcmul_(distance_slope.mul_(log), gamma, value=-1)
-    return weight, log, slope.mul_(per_distance)
+        per_distance = torch.div(weight, distance, out=distance)
+        slope.addcmul_(distance_slope.mul_(log).mul_(per_distance), gamma, value=-1)
+    return weight, log, slope
 
 # %% ../nbs/api/losses.ipynb #zero-or-one-code
 def _zero_or_one(z, y, absent, gamma_neg, gamma_pos, clip, eps, constant_weight, shift_focus, pos_weight, out=None):
-    "The same where targets are 0 or 1, eps is above 0 and shift_focus is wanted; `out` may take the slope."
+    "The same where targets are 0 or 1, eps is above 0 and shift_focus is wanted; overwrites absent, and `out` may take the slope."
     right = torch.sub(y, absent, out=out).mul_(z).sigmoid_()
-    not_q = torch.add(right, absent, alpha=clip) if isinstance(clip, Real) else right + absent * clip
+    not_q = absent.mul_(clip).add_(right)
     q = 1 - not_q.clamp_(max=1)
     log = not_q.clamp(min=eps).log_()
     numbers = isinstance(gamma_neg, Real) and isinstance(gamma_pos, Real)
@@ -119,17 +118,19 @@ def _zero_or_one(z, y, absent, gamma_neg, gamma_pos, clip, eps, constant_weight,
             if gamma_pos > 1:
                 per_distance.mul_(q ** (gamma_pos - 1))
     else:
-        gamma = gamma_pos + absent * (gamma_neg - gamma_pos)
-        per_distance, weight = _powers(q, gamma)
+        gamma = gamma_neg + y * (gamma_pos - gamma_neg)
+        start = q.clamp(min=torch.finfo(q.dtype).tiny)
+        weight = _power(start, gamma)
+        per_distance = torch.div(weight, start, out=start)
 
     slope = torch.div(q, torch.threshold_(not_q, eps, math.inf), out=not_q)  # its floor ends the logarithm's slope as well
     if not constant_weight and numbers:
-        slope.sub_(log, alpha=gamma_pos).addcmul_(log, absent, value=gamma_pos - gamma_neg)
+        slope.sub_(log, alpha=gamma_neg).addcmul_(log, y, value=gamma_neg - gamma_pos)
     elif not constant_weight:
         slope.addcmul_(log, gamma, value=-1)
     slope = torch.ops.aten.sigmoid_backward.grad_input(slope.mul_(per_distance), right, grad_input=right).addcmul_(right, y, value=-2)
     if isinstance(pos_weight, Tensor) or pos_weight != 1:
-        factor = absent + y * pos_weight
+        factor = (1 - y).add_(y * pos_weight)
         log, slope = log.mul_(factor), slope.mul_(factor)
     return per_distance.mul_(q) if whole else weight, log, slope
 
@@ -155,7 +156,7 @@ def _in_one_graph(z, y, *settings, summed=False):
     return torch.cond(((y == 0) | (y == 1)).all(), road(_zero_or_one), road(_any_label), (z, y))
 
 # %% ../nbs/api/losses.ipynb #blocks-code
-_BLOCK = 200_000  # labels; a few tensors of this size fit the cache of a processor core
+_BLOCK = 250_000  # labels; a few tensors of this size fit the cache of a processor core
 
 check_targets = True
 """Whether the values of targets are checked. On a GPU the check waits for the device at each call; False turns it off."""

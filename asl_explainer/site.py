@@ -31,7 +31,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
-from multiprocessing import forkserver, get_context, parent_process
+from multiprocessing import forkserver, get_context, parent_process, resource_tracker
 from pathlib import Path
 from posixpath import relpath
 from queue import SimpleQueue
@@ -363,6 +363,7 @@ def _end_with_parent() -> None:
 @contextmanager
 def _interrupts_held_back():
     "Processes started here never get an interrupt, which is the parent's to answer; the parent gets it afterwards."
+    resource_tracker.ensure_running()  # starting it lets interrupts through again, and the first process would do that
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -927,8 +928,8 @@ def _explained(error: Exception) -> str:
 
 def main(
     arguments: list[str] | None = None,  # The command line; without it, the program's own
-) -> int:  # 0, or 1 after a failure that was reported in one line, or 130 after an interrupted build
-    "The command `asl-docs`."
+) -> int:  # 0, or 1 after a failure that was reported in one line
+    "The command `asl-docs`. An interrupt ends the process, with 130, or with 0 for `serve`, which is ended in no other way."
     options = vars(_parser().parse_args(arguments))
     command = options.pop("command")
     try:
@@ -940,6 +941,9 @@ def main(
         print(f"asl-docs: {_explained(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nasl-docs: stopped", file=sys.stderr)
-        return 0 if command == "serve" else 130
-    return 0
+        pass  # what was interrupted is given up here, before the last word
+    else:
+        return 0
+    print("\nasl-docs: stopped", file=sys.stderr, flush=True)
+    # Python would wait for threads, and one that was interrupted half-way may never end.
+    os._exit(0 if command == "serve" else 130)

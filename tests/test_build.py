@@ -196,8 +196,24 @@ def test_an_interrupted_build_ends_soon_and_without_a_traceback(small_project, m
         read_until(process, moment)
         os.killpg(process.pid, signal.SIGINT)
         said, _ = process.communicate(timeout=20)
-    assert process.returncode == 130 and "Traceback" not in said
+    assert process.returncode == 130 and "Traceback" not in said and said.endswith("\nasl-docs: stopped\n")
     assert not (small_project / "_docs").exists()
+
+
+def test_an_interrupted_build_waits_for_no_thread(small_project):
+    left_behind = """
+import threading, time
+from asl_explainer import site
+
+def build(*args, **kwargs):
+    threading.Thread(target=time.sleep, args=[600]).start()
+    raise KeyboardInterrupt
+
+site.build = build
+site.main(["build"])
+"""
+    done = subprocess.run([sys.executable, "-c", left_behind], cwd=small_project, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "\nasl-docs: stopped\n")
 
 
 def test_a_cell_that_would_be_run_twice_is_named(small_project):

@@ -25,13 +25,14 @@ import threading
 import time
 import warnings
 from collections.abc import Coroutine
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from configparser import ConfigParser
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from multiprocessing import forkserver, get_context, parent_process, resource_tracker
+from multiprocessing.connection import Connection
 from pathlib import Path
 from posixpath import relpath
 from queue import SimpleQueue
@@ -182,6 +183,7 @@ def run_apart(main: Coroutine):
     loop = asyncio.new_event_loop()
     task = loop.create_task(whole())
     with ThreadPoolExecutor(1) as thread, closing(loop):
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         ended = thread.submit(loop.run_until_complete, task)
         try:
             return ended.result()
@@ -189,6 +191,8 @@ def run_apart(main: Coroutine):
             loop.call_soon_threadsafe(task.cancel)
             wait([ended])
             raise
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 # %% ../nbs/api/site.ipynb #cache-code
 _NOT_READ_BY_NOTEBOOKS = {".ipynb", ".css", ".yml", ".woff2"}
@@ -350,8 +354,18 @@ _FORKS = get_context("forkserver")
 _FORKS.set_forkserver_preload(["nbdev.serve_drv", "nbdev.processors", "ipywidgets", "matplotlib.pyplot", "torch"])
 
 
+def _start_server_of_forks() -> None:
+    "Start the process that workers are forked from. Neither it nor they ever get an interrupt, which is the parent's to answer."
+    resource_tracker.ensure_running()  # the server starts it too, and that would let interrupts through again
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def _end_with_parent() -> None:
-    "Set up a worker process that ends when its parent does, however that ends."
+    "Have this process end when its parent does, however that ends."
 
     def follow():
         parent_process().join()
@@ -360,29 +374,37 @@ def _end_with_parent() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-@contextmanager
-def _interrupts_held_back():
-    "Processes started here never get an interrupt, which is the parent's to answer; the parent gets it afterwards."
-    resource_tracker.ensure_running()  # starting it lets interrupts through again, and the first process would do that
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def _process_notebook(executed: Path, processed: Path) -> None:
-    "Run nbdev's processing on an executed notebook. It imports the package, so it runs in a process of its own."
+def _process_in_worker(executed: Path, processed: Path, answer: Connection) -> None:
+    "Run nbdev's processing on an executed notebook and answer what went wrong, or None."
     from nbdev.processors import FilterDefaults
     from nbdev.serve_drv import main as nbdev_process
 
-    with _whole(processed) as half, warnings.catch_warnings():
-        # nbdev would run such a cell once more, without what the cells before it set, and show what that gives.
-        warnings.filterwarnings("error", "Found cells containing imports and other code")
-        try:
+    _end_with_parent()
+    try:
+        with _whole(processed) as half, warnings.catch_warnings():
+            # nbdev would run such a cell once more, without what the cells before it set, and show what that gives.
+            warnings.filterwarnings("error", "Found cells containing imports and other code")
             nbdev_process((executed, half, FilterDefaults))
-        except Exception as error:
-            raise BuildError(f"nbdev cannot process it: {error.__cause__ or error}") from error
+        answer.send(None)
+    except Exception as error:
+        answer.send(f"nbdev cannot process it: {error.__cause__ or error}")
+
+
+def _process_notebook(executed: Path, processed: Path) -> None:
+    "Process an executed notebook in a process of its own, because that imports the package; raises `BuildError`."
+    # A pool of processes would share locks, which are named in the system and outlive a build that is ended.
+    answer, answering = _FORKS.Pipe(duplex=False)
+    worker = _FORKS.Process(target=_process_in_worker, args=(executed, processed, answering))
+    with answer:
+        with answering:
+            worker.start()
+        try:
+            wrong = answer.recv()
+        except EOFError:
+            wrong = "nbdev's processing of it died"
+    worker.join()
+    if wrong:
+        raise BuildError(wrong)
 
 # %% ../nbs/api/site.ipynb #run-all
 _WORKERS = max(2, os.cpu_count() or 1)
@@ -452,13 +474,14 @@ def process_notebooks(
     processed = {name: path.parents[1] / "processed" / path.name for name, path in executed.items()}
     missing = {name: (executed[name], path) for name, path in processed.items() if not path.exists()}
     if missing:
-        with ProcessPoolExecutor(min(_WORKERS, len(missing)), _FORKS, _end_with_parent) as pool:
-            with _interrupts_held_back():
-                jobs = {pool.submit(_process_notebook, *paths): name for name, paths in missing.items()}
+        _start_server_of_forks()
+        with ThreadPoolExecutor(_WORKERS) as threads:
+            jobs = {threads.submit(_process_notebook, *paths): name for name, paths in missing.items()}
             for job in as_completed(jobs):
                 try:
                     job.result()
-                except Exception as error:
+                except BuildError as error:
+                    threads.shutdown(cancel_futures=True)
                     raise BuildError(f"{jobs[job]}: {error}") from error
                 _say(f"  processed {jobs[job]}")
     return processed
@@ -823,8 +846,7 @@ def serve(
         for changed in watch(*sources, watch_filter=wanted, stop_event=ended):
             changes.put(sorted({os.path.relpath(path, project.root) for _, path in changed}))
 
-    with _interrupts_held_back():
-        forkserver.ensure_running()  # so that the first change does not wait for its imports
+    _start_server_of_forks()  # so that the first change does not wait for its imports
     with listen(project.docs, port) as server:
         threading.Thread(target=collect, daemon=True).start()
         try:
@@ -932,6 +954,14 @@ def main(
     "The command `asl-docs`. An interrupt ends the process, with 130, or with 0 for `serve`, which is ended in no other way."
     options = vars(_parser().parse_args(arguments))
     command = options.pop("command")
+
+    def stop(*_):
+        # A build may be left as it is at any moment. An exception instead is lost where Python ignores exceptions, such as
+        # in a finalizer, and on its way out Python waits for every thread.
+        os.write(2, b"\nasl-docs: stopped\n")
+        os._exit(0 if command == "serve" else 130)
+
+    before = signal.signal(signal.SIGINT, stop)
     try:
         check_tools()
         project = Project.find(Path.cwd())
@@ -940,10 +970,8 @@ def main(
     except (BuildError, OSError) as error:
         print(f"asl-docs: {_explained(error)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        pass  # what was interrupted is given up here, before the last word
-    else:
-        return 0
-    print("\nasl-docs: stopped", file=sys.stderr, flush=True)
-    # Python would wait for threads, and one that was interrupted half-way may never end.
-    os._exit(0 if command == "serve" else 130)
+    except KeyboardInterrupt:  # executing notebooks was interrupted, and their kernels have been shut down
+        stop()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return 0

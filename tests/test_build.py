@@ -200,19 +200,21 @@ def test_an_interrupted_build_ends_soon_and_without_a_traceback(small_project, m
     assert not (small_project / "_docs").exists()
 
 
-def test_an_interrupted_build_waits_for_no_thread(small_project):
-    left_behind = """
-import threading, time
+def test_no_interrupt_is_lost_and_none_waits_for_a_thread(small_project):
+    in_a_finalizer = """
+import signal, threading, time, weakref
 from asl_explainer import site
 
 def build(*args, **kwargs):
     threading.Thread(target=time.sleep, args=[600]).start()
-    raise KeyboardInterrupt
+    thing = threading.local()
+    finalizer = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
+    del thing
 
 site.build = build
 site.main(["build"])
 """
-    done = subprocess.run([sys.executable, "-c", left_behind], cwd=small_project, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", in_a_finalizer], cwd=small_project, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (130, "\nasl-docs: stopped\n")
 
 

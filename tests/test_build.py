@@ -223,3 +223,11 @@ def test_a_cell_that_would_be_run_twice_is_named(small_project):
     write_notebook(small_project / "nbs/api/module.ipynb", "Module", "#| default_exp module", "import math\nmath.pi", "#| export\ndef area(): 'Of a circle'")
     said = fails(small_project, "build")
     assert said.startswith("asl-docs: api/module.ipynb: nbdev cannot process it: Found cells containing imports and other code") and "math.pi" in said
+
+
+def test_a_notebook_whose_processing_dies_is_named(small_project, tmp_path):
+    (tmp_path / "deadly.py").write_text("import multiprocessing, os\nif multiprocessing.parent_process(): os._exit(3)\n")
+    write_notebook(small_project / "nbs/api/module.ipynb", "Module", "#| default_exp module", "import deadly", "#| export\ndef area(): 'Of a circle'")
+    said = fails(small_project, "build", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert said == "asl-docs: api/module.ipynb: nbdev's processing of it died\n"
+    assert not (small_project / "_docs").exists()

@@ -1,11 +1,26 @@
 """The explorers in a real JupyterLab."""
 import os
 import re
+import time
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import nbformat
 from conftest import BIN, read_until, started
 
 SOURCE = "from asl_explainer.explore import explore_probability\nexplore_probability()"
+
+
+def wait_for_answer(address, seconds=60):
+    "JupyterLab prints its address a moment before it listens there."
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return urlopen(address).status
+        except URLError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
 
 
 def test_a_slider_moves_the_picture_in_lab(tmp_path, page):
@@ -15,6 +30,7 @@ def test_a_slider_moves_the_picture_in_lab(tmp_path, page):
     as_root = ["--allow-root"] if os.geteuid() == 0 else []
     with started([BIN / "jupyter", "lab", "--no-browser", "--port=8960", "--notebook-dir", tmp_path, *as_root], tmp_path) as lab:
         address, token = re.search(r"(http://127\.0\.0\.1:\d+/)lab\?token=(\w+)", read_until(lab, "127.0.0.1")).groups()
+        wait_for_answer(f"{address}api")
         page.goto(f"{address}lab/tree/explorer.ipynb?reset&token={token}")
         page.get_by_text("| Idle").wait_for(timeout=60_000)
         page.get_by_role("menuitem", name="Run", exact=True).click()

@@ -169,7 +169,7 @@ async def execute_notebook(
 
 
 def run_apart(main: Coroutine):
-    "Run a coroutine to its end in a thread of its own, and cancel it on an interrupt. In the main thread nbclient would answer the interrupt itself."
+    "Run a coroutine to its end in a thread of its own, and cancel it on an interrupt; to be called in the main thread. There nbclient would answer the interrupt itself."
 
     async def whole():
         try:
@@ -956,12 +956,13 @@ def main(
     command = options.pop("command")
 
     def stop(*_):
-        # A build may be left as it is at any moment. An exception instead is lost where Python ignores exceptions, such as
-        # in a finalizer, and on its way out Python waits for every thread.
-        os.write(2, b"\nasl-docs: stopped\n")
+        os.write(2, b"\nasl-docs: stopped\n")  # print would fail if a print is what was interrupted
         os._exit(0 if command == "serve" else 130)
 
-    before = signal.signal(signal.SIGINT, stop)
+    # A build may be left as it is at any moment. An exception would be lost where Python ignores exceptions, such as in a
+    # finalizer, and on its way out Python waits for every thread. But a notebook that is being cleaned is to be written whole.
+    at_once = command in ("build", "serve")
+    before = signal.signal(signal.SIGINT, stop if at_once else signal.default_int_handler)
     try:
         check_tools()
         project = Project.find(Path.cwd())
@@ -970,7 +971,7 @@ def main(
     except (BuildError, OSError) as error:
         print(f"asl-docs: {_explained(error)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:  # executing notebooks was interrupted, and their kernels have been shut down
+    except KeyboardInterrupt:  # what is not left at once is in order by now, such as the kernels of notebooks
         stop()
     finally:
         signal.signal(signal.SIGINT, before)

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from textwrap import indent
 from urllib.request import urlopen
 
 import nbformat
@@ -200,22 +201,31 @@ def test_an_interrupted_build_ends_soon_and_without_a_traceback(small_project, m
     assert not (small_project / "_docs").exists()
 
 
+def interrupt_inside(project, command, body):
+    "Run a command of asl-docs whose work is replaced by a few lines that interrupt it."
+    program = f"import signal, threading, time, weakref\nfrom asl_explainer import site\ndef work(*args, **kwargs):\n{indent(body, '    ')}\nsite.{command} = work\nsite.main(['{command}'])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=project, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "\nasl-docs: stopped\n")
+
+
 def test_no_interrupt_is_lost_and_none_waits_for_a_thread(small_project):
     in_a_finalizer = """
-import signal, threading, time, weakref
-from asl_explainer import site
-
-def build(*args, **kwargs):
-    threading.Thread(target=time.sleep, args=[600]).start()
-    thing = threading.local()
-    finalizer = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
-    del thing
-
-site.build = build
-site.main(["build"])
+threading.Thread(target=time.sleep, args=[600]).start()
+thing = threading.local()
+finalizer = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
+del thing
 """
-    done = subprocess.run([sys.executable, "-c", in_a_finalizer], cwd=small_project, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (130, "\nasl-docs: stopped\n")
+    interrupt_inside(small_project, "build", in_a_finalizer)
+
+
+def test_an_interrupt_cuts_no_notebook_short(small_project):
+    in_the_middle = """
+with open("nbs/index.ipynb", "w") as notebook:
+    notebook.write("the whole notebook")
+    signal.raise_signal(signal.SIGINT)
+"""
+    interrupt_inside(small_project, "clean", in_the_middle)
+    assert (small_project / "nbs/index.ipynb").read_text() == "the whole notebook"
 
 
 def test_a_cell_that_would_be_run_twice_is_named(small_project):

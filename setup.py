@@ -14,6 +14,7 @@ settings = config["DEFAULT"]
 readme = (here / "README.md").read_text(encoding="utf-8")
 for before, view in {r"(!\[[^\]]*\]\()": "raw", r"((?<!!)\[[^\]]*\]\()": "blob"}.items():
     readme = re.sub(before + r"(?!\w+:|#)", rf"\1{settings['git_url']}/{view}/{settings['branch']}/", readme)
+course = settings["course_requirements"].split()
 
 setup(
     name=settings["lib_name"],
@@ -26,10 +27,10 @@ setup(
     license="Apache-2.0",
     keywords=settings["keywords"].split(),
     packages=find_packages(include=[settings["lib_path"], settings["lib_path"] + ".*"]),
-    package_data={settings["lib_path"]: ["py.typed"]},
+    package_data={settings["lib_path"]: ["py.typed", "course/*.js", "course/*.css"]},
     python_requires=">=" + settings["min_python"],
     install_requires=settings["requirements"].split(),
-    extras_require={"dev": settings["dev_requirements"].split()},
+    extras_require={"course": course, "dev": course + settings["dev_requirements"].split()},
     entry_points={
         "console_scripts": settings["console_scripts"].split(),
         "nbdev": [f"{settings['lib_name']}={settings['lib_path']}._modidx:d"],

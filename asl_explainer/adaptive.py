@@ -9,7 +9,8 @@ import torch
 import torch.distributed
 from torch import Tensor
 
-from .losses import _check_number, _check_range
+from .fast import _check_range
+from .losses import _check_number
 
 # %% auto #0
 __all__ = ['adapted', 'AdaptiveAsymmetry']
@@ -86,9 +87,8 @@ class AdaptiveAsymmetry:
             raise ValueError(f"logits have shape {tuple(logits.shape)}, expected {classes[0]} classes in the last dimension")
         p, y = logits.float().sigmoid(), targets.float()
         left = torch.ones_like(y) if self.ignore_index is None else (targets != self.ignore_index).float()
-        if y.numel():
-            y = y * left
-            _check_range(y.min().item(), y.max().item())
+        y = y * left
+        _check_range(y)
         parts = p * y, y, (1 - p) * (left - y), left - y
         sums = torch.stack([part.flatten(0, -2).sum(0) if classes else part.sum() for part in parts])
         if torch.distributed.is_available() and torch.distributed.is_initialized():

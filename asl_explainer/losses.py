@@ -5,7 +5,6 @@
 # %% ../nbs/api/losses.ipynb #imports
 from __future__ import annotations
 
-import inspect
 import math
 from numbers import Real
 
@@ -13,265 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .equation import single_label_reference
+from .fast import Settings, _check_range, check_targets, fast_asymmetric_loss
+
 # %% auto #0
-__all__ = ['check_targets', 'asymmetric_weight', 'asymmetric_loss_reference', 'asymmetric_loss', 'AsymmetricLossMultiLabel',
-           'single_label_reference', 'AsymmetricLossSingleLabel']
-
-# %% ../nbs/api/losses.ipynb #weight
-def asymmetric_weight(
-    p: Tensor,  # Probability of each label, any shape
-    p_m: Tensor,  # The same probability as a negative sees it, shifted down by the margin
-    targets: Tensor,  # 1 for a positive, 0 for a negative; a value in between blends the two sides
-    gamma_neg: float,  # Focusing exponent of the negatives
-    gamma_pos: float,  # Focusing exponent of the positives
-) -> Tensor:  # The focusing weight of each label, in the shape of `p`
-    "Scale of each label's loss: (1 - p) ** gamma_pos for a positive, p_m ** gamma_neg for a negative (arXiv 2009.14119, equations 4 and 5)."
-    distance = targets * (1 - p) + (1 - targets) * p_m
-    gamma = targets * gamma_pos + (1 - targets) * gamma_neg
-    # For 0 < gamma < 1 the slope of distance ** gamma at 0 is infinite; starting just above 0 keeps gradients finite.
-    return distance.clamp(min=torch.finfo(distance.dtype).tiny) ** gamma
-
-# %% ../nbs/api/losses.ipynb #reference
-def asymmetric_loss_reference(
-    logits: Tensor,  # Scores before the sigmoid, any shape, floating point
-    targets: Tensor,  # Labels in the same shape: 1 present, 0 absent
-    gamma_neg: float = 4,  # Focusing exponent of the negatives, at least 0
-    gamma_pos: float = 1,  # Focusing exponent of the positives, at least 0
-    clip: float = 0.05,  # Probability margin m of the negatives, in [0, 1)
-    eps: float = 1e-8,  # Smallest argument that a logarithm is given
-    disable_torch_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
-    shift_focus: bool = True,  # Weigh negatives by the shifted probability, as the paper does, or by p itself
-    pos_weight: float | None = None,  # Factor of the positive term
-) -> Tensor:  # Loss of each label, in the shape of `logits`
-    "The asymmetric loss of each label (arXiv 2009.14119, equations 4 to 6), with a finite gradient for every gamma from 0 up."
-    p = logits.sigmoid()
-    p_m = (p - clip).clamp(min=0)
-    log_p = F.logsigmoid(logits)
-    log_not_p_m = torch.logaddexp(F.logsigmoid(-logits), torch.as_tensor(clip, dtype=logits.dtype, device=logits.device).log()).clamp(max=0)
-
-    lowest = torch.as_tensor(eps, dtype=logits.dtype, device=logits.device).log()
-    positive = targets if pos_weight is None else targets * pos_weight
-    cross_entropy = positive * -log_p.clamp(min=lowest) + (1 - targets) * -log_not_p_m.clamp(min=lowest)
-
-    weight = asymmetric_weight(p, p_m if shift_focus else p, targets, gamma_neg, gamma_pos)
-    return cross_entropy * (weight.detach() if disable_torch_grad_focal_loss else weight)
-
-# %% ../nbs/api/losses.ipynb #fast-code
-def _power(base, gamma):
-    "base ** gamma, for a base above 0."
-    return base.log2().mul_(gamma).exp2_()
-
-
-def _any_label(z, y, absent, gamma_neg, gamma_pos, clip, eps, constant_weight, shift_focus, pos_weight):
-    """Weight, logarithm and slope of labels with targets y from 0 to 1; the loss is -weight * logarithm.
-
-    `absent` is 1 - y, and is overwritten."""
-    tiny, lowest = torch.finfo(z.dtype).tiny, torch.finfo(z.dtype).min  # 0 times infinity would be NaN
-    floor = max(eps, tiny)
-    p, not_p = z.sigmoid(), torch.neg(z).sigmoid_()
-    p_m, not_p_m = (p - clip).clamp_(min=0), (not_p + clip).clamp_(max=1)
-    distance = torch.lerp(p_m if shift_focus else p, not_p, y)
-    rise = p * not_p
-    rise_absent = p_m.sign_().mul_(absent).mul_(rise)  # inside the margin nothing depends on z
-
-    # Both logarithms, and how fast they fall; below the floor not at all, for a number over infinity is 0.
-    if isinstance(clip, Tensor) or clip < floor:
-        log, not_p_m = not_p_m.clamp(min=floor).log_(), torch.threshold_(not_p_m, floor, math.inf)
-    else:  # the margin keeps them off the floor
-        log = not_p_m.log()
-    fall = torch.div(rise_absent, not_p_m, out=not_p_m)
-    if eps > 0:
-        log_present, fall_present = p.clamp(min=floor).log_(), torch.ops.aten.threshold_backward(not_p, p, floor)
-    else:  # where there is neither floor nor margin: exactly, from the logit itself
-        log_present, fall_present = F.logsigmoid(z).clamp_(min=lowest), not_p
-        if isinstance(clip, Tensor) or clip < tiny:
-            bare = torch.as_tensor(clip < tiny, device=z.device)
-            log, fall = torch.where(bare, F.logsigmoid(-z).clamp_(min=lowest), log), torch.where(bare, p * absent, fall)
-    positive = y * pos_weight if isinstance(pos_weight, Tensor) or pos_weight != 1 else y
-    log.mul_(absent).addcmul_(log_present, positive)
-    fall.addcmul_(fall_present, positive, value=-1)
-
-    distance_slope = (rise_absent if shift_focus else rise * absent).addcmul_(rise, y, value=-1)
-    gamma = absent.mul_(gamma_neg - gamma_pos).add_(gamma_pos)
-    weight = _power(distance.clamp_(min=tiny), gamma)
-    slope = fall.mul_(weight)
-    if not constant_weight:
-        per_distance = torch.div(weight, distance, out=distance)
-        slope.addcmul_(distance_slope.mul_(log).mul_(per_distance), gamma, value=-1)
-    return weight, log, slope
-
-# %% ../nbs/api/losses.ipynb #zero-or-one-code
-def _zero_or_one(z, y, absent, gamma_neg, gamma_pos, clip, eps, constant_weight, shift_focus, pos_weight, out=None):
-    "The same where targets are 0 or 1, eps is above 0 and shift_focus is wanted; overwrites absent, and `out` may take the slope."
-    right = torch.sub(y, absent, out=out).mul_(z).sigmoid_()
-    not_q = absent.mul_(clip).add_(right)
-    q = 1 - not_q.clamp_(max=1)
-    log = not_q.clamp(min=eps).log_()
-    numbers = isinstance(gamma_neg, Real) and isinstance(gamma_pos, Real)
-    whole = numbers and gamma_pos in (0, 1, 2, 3, 4) and gamma_neg - max(gamma_pos, 1) in (0, 1, 2, 3)
-    if whole:
-        focus = torch.maximum(q, y)  # 1 for a present label
-        if gamma_pos == 0:
-            q, per_distance = focus, focus ** (gamma_neg - 1)
-        else:
-            per_distance = focus.pow_(gamma_neg - gamma_pos)
-            if gamma_pos > 1:
-                per_distance.mul_(q ** (gamma_pos - 1))
-    else:
-        gamma = gamma_neg + y * (gamma_pos - gamma_neg)
-        start = q.clamp(min=torch.finfo(q.dtype).tiny)
-        weight = _power(start, gamma)
-        per_distance = torch.div(weight, start, out=start)
-
-    slope = torch.div(q, torch.threshold_(not_q, eps, math.inf), out=not_q)  # its floor ends the logarithm's slope as well
-    if not constant_weight and numbers:
-        slope.sub_(log, alpha=gamma_neg).addcmul_(log, y, value=gamma_neg - gamma_pos)
-    elif not constant_weight:
-        slope.addcmul_(log, gamma, value=-1)
-    slope = torch.ops.aten.sigmoid_backward.grad_input(slope.mul_(per_distance), right, grad_input=right).addcmul_(right, y, value=-2)
-    if isinstance(pos_weight, Tensor) or pos_weight != 1:
-        factor = (1 - y).add_(y * pos_weight)
-        log, slope = log.mul_(factor), slope.mul_(factor)
-    return per_distance.mul_(q) if whole else weight, log, slope
-
-# %% ../nbs/api/losses.ipynb #compiled-code
-def _in_one_graph(z, y, *settings, summed=False):
-    "Loss, of each label or summed, and slope of labels with any targets from 0 to 1, for a compiler."
-    from torch.fx.experimental.symbolic_shapes import guard_scalar  # slow to import, and here already loaded
-
-    # Of a number that changes between calls a compiler makes a symbol, which a choice of roads cannot hold: it is to compile anew.
-    settings = [x if isinstance(x, Tensor) else guard_scalar(x) for x in settings]
-
-    def road(of_labels):
-        def loss_and_slope(z, y):
-            weight, log, slope = of_labels(z, y, 1 - y, *settings)
-            loss = 0 - weight * log
-            return loss.sum() if summed else loss, slope
-
-        return loss_and_slope
-
-    _, _, _, eps, _, shift_focus, _ = settings
-    if eps == 0 or not shift_focus or z.device.type != "cpu":  # elsewhere the choice would have to wait for the device
-        return road(_any_label)(z, y)
-    return torch.cond(((y == 0) | (y == 1)).all(), road(_zero_or_one), road(_any_label), (z, y))
-
-# %% ../nbs/api/losses.ipynb #blocks-code
-_BLOCK = 250_000  # labels; a few tensors of this size fit the cache of a processor core
-
-check_targets = True
-"""Whether the values of targets are checked. On a GPU the check waits for the device at each call; False turns it off."""
-
-
-def _check_range(smallest, largest):
-    if not (smallest >= 0 and largest <= 1):
-        value = largest if smallest >= 0 else smallest
-        hint = "; labels marked -1 are left out with ignore_index=-1" if value == -1 else ""
-        raise ValueError(f"targets contain {value:g}, expected values from 0 to 1{hint}")
-
-
-def _range(values):
-    return [bound.item() for bound in torch.aminmax(values)]
-
-
-def _are_zero_or_one(y, absent):
-    "Whether all targets are 0 or 1. Checks that they lie in [0, 1]."
-    smallest, largest = _range(y)
-    if check_targets:
-        _check_range(smallest, largest)
-    # Of targets in [0, 1] no product is below 0, so their sum is 0 only where each of them is.
-    return smallest >= 0 and largest <= 1 and torch.dot(y, absent).item() == 0
-
-
-def _in_blocks(z, y, *settings, summed):
-    "Loss, of each label or summed, and slope of labels on a CPU."
-    settings = [x.expand(z.shape).reshape(-1) if isinstance(x, Tensor) else x for x in settings]
-    _, _, _, eps, _, shift_focus, _ = settings
-    shape, z, y = z.shape, z.reshape(-1), y.reshape(-1)
-    slope, loss = torch.empty_like(z), z.new_zeros(()) if summed else torch.empty_like(z)
-    for start in range(0, z.numel(), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        targets = y[block]
-        absent = 1 - targets
-        of_block = [x[block] if isinstance(x, Tensor) else x for x in settings]
-        if _are_zero_or_one(targets, absent) and eps > 0 and shift_focus:
-            weight, log, _ = _zero_or_one(z[block], targets, absent, *of_block, out=slope[block])
-        else:
-            weight, log, slope[block] = _any_label(z[block], targets, absent, *of_block)
-        if summed:
-            loss -= torch.dot(weight, log)
-        else:
-            loss[block] = 0 - weight * log  # where -weight * log would show a 0 as -0
-    return loss if summed else loss.view(shape), slope.view(shape)
-
-# %% ../nbs/api/losses.ipynb #function
-def _is_one(grad):
-    "Whether a gradient is just 1, as far as that can be seen without waiting."
-    if grad.dim() or grad.device.type != "cpu" or torch.compiler.is_compiling():
-        return False
-    try:
-        return grad.item() == 1
-    except RuntimeError:  # under vmap it is many numbers
-        return False
-
-
-class _AsymmetricLoss(torch.autograd.Function):
-    "The loss of labels, of each or summed, with its slope written down rather than traced."
-
-    @staticmethod
-    def forward(z, y, *settings):
-        *settings, summed = settings
-        if torch.compiler.is_compiling():
-            return _in_one_graph(z, y, *settings, summed=summed)
-        if z.device.type == "cpu":
-            return _in_blocks(z, y, *settings, summed=summed)
-        if check_targets and y.numel():
-            _check_range(*_range(y))
-        weight, log, slope = _any_label(z, y, 1 - y, *settings)
-        loss = 0 - weight * log
-        return loss.sum() if summed else loss, slope
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        z, y, *settings = inputs
-        ctx.mark_non_differentiable(output[1])
-        ctx.set_materialize_grads(False)  # no zeros for the slope's own gradient
-        ctx.tensors = [n for n, x in enumerate(settings) if isinstance(x, Tensor)]
-        ctx.settings = [None if n in ctx.tensors else x for n, x in enumerate(settings)]
-        ctx.save_for_backward(output[1], z, y, *(settings[n] for n in ctx.tensors))
-
-    @staticmethod
-    def backward(ctx, grad, _):
-        slope, z, y, *tensors = ctx.saved_tensors
-        settings = list(ctx.settings)
-        if grad is None:  # nothing downstream depends on the loss
-            return None, None, *(None for _ in settings)
-        for n, tensor in zip(ctx.tensors, tensors):
-            settings[n] = tensor
-        if torch.is_grad_enabled():
-            slope = torch.func.grad(lambda z: asymmetric_loss_reference(z, y, *settings[:-1]).sum())(z)
-        elif _is_one(grad):  # a sum that ends the graph: nothing to multiply by
-            return slope, None, *(None for _ in settings)
-        return grad * slope, None, *(None for _ in settings)
-
-    @staticmethod
-    def vmap(info, in_dims, *inputs):
-        ranks = [x.dim() - (d is not None) for x, d in zip(inputs[:2], in_dims)]
-
-        def in_front(x, d):
-            if d is None:
-                return x
-            x = x.movedim(d, 0)
-            return x.reshape(x.shape[0], *[1] * (max(ranks) + 1 - x.dim()), *x.shape[1:])
-
-        *tensors_and_settings, summed = (in_front(x, d) for x, d in zip(inputs, in_dims))
-        z, y, *settings = tensors_and_settings
-        sizes = torch.broadcast_shapes(*(x.shape for x in tensors_and_settings if isinstance(x, Tensor)))
-        loss, slope = _AsymmetricLoss.apply(z.expand(sizes), y.expand(sizes), *settings, False)
-        return (loss.flatten(1).sum(1) if summed else loss, slope), (0, 0)
-
-
-# PyTorch asks for the signature at each call; it is worked out here, once.
-setattr(_AsymmetricLoss.forward, "__signature__", inspect.signature(_AsymmetricLoss.forward))
+__all__ = ['asymmetric_loss', 'AsymmetricLossMultiLabel', 'AsymmetricLossSingleLabel']
 
 # %% ../nbs/api/losses.ipynb #check-code
 _REDUCTIONS = ("sum", "mean", "batchmean", "none")
@@ -300,6 +45,15 @@ def _check_logits(logits):
         raise TypeError(f"logits are {logits.dtype}, expected floating point, such as torch.float32")
 
 
+def _check_fits(logits, **settings):
+    "Raise unless each tensor among the settings broadcasts to the shape of the logits."
+    for name, value in settings.items():
+        if isinstance(value, Tensor):
+            shapes = tuple(value.shape), tuple(logits.shape)
+            if len(shapes[0]) > len(shapes[1]) or any(a not in (1, b) for a, b in zip(shapes[0][::-1], shapes[1][::-1])):
+                raise ValueError(f"{name} has shape {shapes[0]}, expected one that broadcasts to the shape of logits, {shapes[1]}")
+
+
 def _check_settings(gamma_neg, gamma_pos, clip, eps, smoothing, reduction):
     _check_number("gamma_neg", gamma_neg, 0)
     _check_number("gamma_pos", gamma_pos, 0)
@@ -309,79 +63,66 @@ def _check_settings(gamma_neg, gamma_pos, clip, eps, smoothing, reduction):
     _check_reduction(reduction)
 
 # %% ../nbs/api/losses.ipynb #functional
-def _share(total, shape, left, reduction):
-    "A summed loss as `reduction` wants it; of nothing at all the mean is 0."
-    if reduction == "sum":
-        return total
-    if reduction == "mean" and left is not None:
-        return total / left.sum().clamp(min=1)
-    return total / max(math.prod(shape if reduction == "mean" else shape[:1]), 1)
-
-
-def _reduce(loss, left, reduction, weight):
-    "Weigh each label's loss, drop what is not left, and reduce; `left` is None or a mask."
-    if weight is not None:
-        loss = loss * weight
-    if left is not None:
-        loss = loss * left
-    return loss if reduction == "none" else _share(loss.sum(), loss.shape, left, reduction)
-
-
-def _left(targets, ignore_index):
-    "Which labels count: None for all of them, or a mask."
+def _counted_labels(targets, ignore_index):
+    "A mask of the labels that count, or None if all of them do."
     if ignore_index is None:
         return None
     if not isinstance(ignore_index, Tensor):
         return targets != ignore_index
     if ignore_index.dtype != torch.bool or ignore_index.shape != targets.shape:
-        raise ValueError(f"ignore_index is a tensor of {ignore_index.dtype} in shape {tuple(ignore_index.shape)}, expected a number or a boolean mask in the shape of targets, {tuple(targets.shape)}")
+        raise ValueError(
+            f"ignore_index is a tensor of {ignore_index.dtype} in shape {tuple(ignore_index.shape)}, "
+            f"expected a number or a boolean mask in the shape of targets, {tuple(targets.shape)}"
+        )
     return ~ignore_index
 
 
-def _check_fits(name, value, logits):
-    if isinstance(value, Tensor):
-        try:
-            fits = torch.broadcast_shapes(value.shape, logits.shape) == logits.shape
-        except RuntimeError:
-            fits = False
-        if not fits:
-            raise ValueError(f"{name} has shape {tuple(value.shape)}, expected one that broadcasts to the shape of logits, {tuple(logits.shape)}")
+def _reduce_sum(total, shape, counted, reduction):
+    "A summed loss, divided as `reduction` asks; the mean of no labels is 0."
+    if reduction == "sum":
+        return total
+    if reduction == "mean" and counted is not None:
+        return total / counted.sum().clamp(min=1)
+    return total / max(math.prod(shape if reduction == "mean" else shape[:1]), 1)
+
+
+def _reduce(loss, weight, counted, reduction):
+    "Weight each label's loss, drop those that do not count, and reduce."
+    loss = loss if weight is None else loss * weight
+    loss = loss if counted is None else loss * counted
+    return loss if reduction == "none" else _reduce_sum(loss.sum(), loss.shape, counted, reduction)
+
+
+def _at_least_single(logits):
+    "Half precision has too few digits for probabilities near 0 and 1."
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 def _loss_of_batch(
-    logits, targets, gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, smoothing, weight, pos_weight, ignore_index, shift_focus, reduction
+    logits, targets, gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, smoothing, reduction, weight, pos_weight, ignore_index, shift_focus
 ):
     _check_logits(logits)
     if targets.shape != logits.shape:
         raise ValueError(f"targets have shape {tuple(targets.shape)}, expected the shape of logits, {tuple(logits.shape)}")
-    for name, value in {"gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "clip": clip, "weight": weight, "pos_weight": pos_weight}.items():
-        _check_fits(name, value, logits)
-    left = _left(targets, ignore_index)
-    if left is not None:
-        targets = targets.masked_fill(~left, 0)
-    # Half precision has too few digits for probabilities near 0 and 1.
-    z = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+    _check_fits(logits, gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip, weight=weight, pos_weight=pos_weight)
+    counted = _counted_labels(targets, ignore_index)
+    if counted is not None:
+        targets = targets.masked_fill(~counted, 0)
+    z = _at_least_single(logits)
     y = targets.to(z.dtype)
     if smoothing:
-        if check_targets and not torch.compiler.is_compiling() and y.numel():
-            _check_range(*_range(y.detach()))
+        _check_range(y.detach())
         y = y * (1 - smoothing) + 0.5 * smoothing
 
-    settings = [x.to(z) if isinstance(x, Tensor) else x for x in [gamma_neg, gamma_pos, clip]]
-    settings += [eps, disable_torch_grad_focal_loss, shift_focus]
-    settings += [1.0 if pos_weight is None else pos_weight.to(z) if isinstance(pos_weight, Tensor) else pos_weight]
-    if any(isinstance(x, Tensor) and x.requires_grad for x in [y, *settings]):
-        loss = asymmetric_loss_reference(z, y, *settings)  # autograd goes where no slope has been written down
-        return _reduce(loss, left, reduction, weight)
-    if torch.compiler.is_compiling() and not (z.requires_grad and torch.is_grad_enabled()):
-        loss, _ = _in_one_graph(z, y, *settings)  # a compiler runs a Function only where a gradient is wanted
-        return _reduce(loss, left, reduction, weight)
-    if weight is None and left is None and reduction != "none":
-        return _share(_AsymmetricLoss.apply(z, y, *settings, True)[0], z.shape, left, reduction)
-    loss, _ = _AsymmetricLoss.apply(z, y, *settings, False)
-    return _reduce(loss, left, reduction, weight)
+    pos_weight = 1.0 if pos_weight is None else pos_weight
+    settings = (gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, shift_focus, pos_weight)
+    settings = Settings(*[x.to(z) if isinstance(x, Tensor) else x for x in settings])
+    if weight is None and counted is None and reduction != "none":
+        return _reduce_sum(fast_asymmetric_loss(z, y, settings, summed=True), z.shape, counted, reduction)
+    return _reduce(fast_asymmetric_loss(z, y, settings, summed=False), weight, counted, reduction)
 
 
+# %% ../nbs/api/losses.ipynb #asymmetric-loss
 def asymmetric_loss(
     logits: Tensor,  # Scores before the sigmoid, any shape, floating point; half precision is computed in float32
     targets: Tensor,  # Labels in the same shape: 1 present, 0 absent, or in between; not necessarily floating point
@@ -404,7 +145,7 @@ def asymmetric_loss(
     setting out of range, shapes that do not fit, or targets outside [0, 1]."""
     _check_settings(gamma_neg, gamma_pos, clip, eps, smoothing, reduction)
     return _loss_of_batch(
-        logits, targets, gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, smoothing, weight, pos_weight, ignore_index, shift_focus, reduction
+        logits, targets, gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, smoothing, reduction, weight, pos_weight, ignore_index, shift_focus
     )
 
 # %% ../nbs/api/losses.ipynb #multi-code
@@ -464,22 +205,6 @@ class AsymmetricLossMultiLabel(nn.Module):
         shown = {name: getattr(self, name) for name in self.settings}
         return ", ".join(f"{name}={list(value.shape) if isinstance(value, Tensor) else repr(value)}" for name, value in shown.items())
 
-# %% ../nbs/api/losses.ipynb #single-reference
-def single_label_reference(
-    logits: Tensor,  # Scores before the softmax, shape (..., C), floating point
-    is_target: Tensor,  # 1 for the right class of each sample, 0 for the others, in the shape of `logits`
-    gamma_pos: float = 1,  # Focusing exponent of the target class, at least 0
-    gamma_neg: float = 4,  # Focusing exponent of the other classes, at least 0
-    eps: float = 0.1,  # Label smoothing: the share of the target spread over all classes, in [0, 1)
-) -> Tensor:  # What each class adds to the loss of its sample, in the shape of `logits`
-    "The parts of the single-label loss: the asymmetric weight (arXiv 2009.14119) on smoothed cross-entropy."
-    log_p = logits.log_softmax(dim=-1)
-    p = log_p.exp()
-    # A class that is ruled out by a logit of minus infinity adds nothing, unless it is the target.
-    log_p = torch.where((log_p < torch.finfo(logits.dtype).min) & (is_target == 0), 0.0, log_p)
-    smoothed = is_target * (1 - eps) + eps / logits.shape[-1]
-    return -smoothed * asymmetric_weight(p, p, is_target, gamma_neg, gamma_pos) * log_p
-
 # %% ../nbs/api/losses.ipynb #single-code
 class AsymmetricLossSingleLabel(nn.Module):
     """Asymmetric loss for one right class among many: softmax, focusing weights, label smoothing.
@@ -518,18 +243,18 @@ class AsymmetricLossSingleLabel(nn.Module):
             raise TypeError(f"targets are {targets.dtype}, expected class indices, such as torch.int64")
         if targets.shape != logits.shape[:-1]:
             raise ValueError(f"targets have shape {tuple(targets.shape)}, expected {tuple(logits.shape[:-1])}, one class index for each row of logits")
-        left = _left(targets, self.ignore_index)
-        if left is not None:
-            targets = targets.masked_fill(~left, 0)
-        if check_targets and not torch.compiler.is_compiling() and targets.numel() and not (0 <= targets.min() and targets.max() < classes):
+        counted = _counted_labels(targets, self.ignore_index)
+        if counted is not None:
+            targets = targets.masked_fill(~counted, 0)
+        if targets.numel() and not torch.compiler.is_compiling() and not (0 <= targets.min() and targets.max() < classes):
             raise ValueError(f"targets lie in [{targets.min()}, {targets.max()}], expected class indices in [0, {classes - 1}]")
 
-        _check_fits("weight", self.weight, logits)
-        z = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        _check_fits(logits, weight=self.weight)
+        z = _at_least_single(logits)
         each_class = single_label_reference(z, F.one_hot(targets.long(), classes).to(z.dtype), self.gamma_pos, self.gamma_neg, self.eps)
         if self.weight is not None:
             each_class = each_class * self.weight
-        return _reduce(each_class.sum(dim=-1), left, self.reduction, weight=None)
+        return _reduce(each_class.sum(dim=-1), None, counted, self.reduction)
 
     def extra_repr(self) -> str:
         "The settings, for `print`."

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-from asl_explainer.lab import BUDGETS, LOSSES, MISSING, SWEEPS, compare, record
+from asl_explainer.course.lab import BUDGETS, LOSSES, MISSING, SWEEPS, compare, record
 
 RESULTS = Path(__file__).parents[1] / "nbs/learn/results"
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import browser  # noqa: E402 - the browser is found as the tests find it
 
-from asl_explainer.explore import explore_probability  # noqa: E402
+from asl_explainer.course.explore import explore_probability  # noqa: E402
 from asl_explainer.site import execute_notebook, run_apart  # noqa: E402
 
 MOVES = [0.1 + 0.1 * n for n in range(79)]
@@ -28,7 +28,7 @@ _IN_A_KERNEL = """
 import json, time
 import ipywidgets, torch
 import matplotlib.pyplot as plt
-from asl_explainer.explore import explore_probability
+from asl_explainer.course.explore import explore_probability
 from asl_explainer.losses import asymmetric_loss
 
 def replot(gamma_neg):

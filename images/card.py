@@ -5,7 +5,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import torch
 
-from asl_explainer.curves import label_curve
+from asl_explainer.course.curves import label_curve
 
 matplotlib.use("Agg")
 p = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)

@@ -9,7 +9,7 @@ import time
 import pytest
 from conftest import ROOT, started
 
-from asl_explainer.lab import BUDGETS, LOSSES, MISSING, load_results
+from asl_explainer.course.lab import BUDGETS, LOSSES, MISSING, load_results
 
 SHORT = "main(Path(sys.argv[1]), short=dict(epochs=1, size=64), rates=(1e-3,), trial_seeds=(100,), seeds=(0,), workers=int(sys.argv[2]), progress=False)"
 PROGRAM = f"import sys; from pathlib import Path; sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); from experiments import main\nif __name__ == '__main__': {SHORT}"

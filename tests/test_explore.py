@@ -8,7 +8,7 @@ from urllib.request import urlopen
 import nbformat
 from conftest import BIN, read_until, started
 
-SOURCE = "from asl_explainer.explore import explore_probability\nexplore_probability()"
+SOURCE = "from asl_explainer.course.explore import explore_probability\nexplore_probability()"
 
 
 def wait_for_answer(address, seconds=60):

@@ -8,10 +8,10 @@ import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
 
-from asl_explainer.curves import label_curve, loss_and_gradient
-from asl_explainer.explore import explore_parameter, explore_probability
-from asl_explainer.live import to_javascript
-from asl_explainer.losses import single_label_reference
+from asl_explainer.course.curves import label_curve, loss_and_gradient
+from asl_explainer.course.explore import explore_parameter, explore_probability
+from asl_explainer.course.live import to_javascript
+from asl_explainer.equation import single_label_reference
 
 CASES = 20_000
 

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-import asl_explainer.losses
-from asl_explainer.losses import AsymmetricLossMultiLabel, AsymmetricLossSingleLabel, asymmetric_loss, asymmetric_loss_reference
+import asl_explainer.fast
+from asl_explainer.equation import asymmetric_loss_reference
+from asl_explainer.losses import AsymmetricLossMultiLabel, AsymmetricLossSingleLabel, asymmetric_loss, check_targets
 
 gammas = st.floats(0, 8)
 clips = st.floats(0, 0.9)
@@ -105,7 +106,7 @@ def test_several_blocks_are_as_good_as_one(monkeypatch, settings):
     targets[3:5] *= 0.7  # some blocks are soft, some are not
     whole = asymmetric_loss(logits, targets, **settings)
     slope = gradient(whole, logits)
-    monkeypatch.setattr(asl_explainer.losses, "_BLOCK", 64)
+    monkeypatch.setattr(asl_explainer.fast, "_BLOCK", 64)
     for reduction in ["sum", "none"]:
         loss = asymmetric_loss(logits, targets, **settings, reduction=reduction)
         torch.testing.assert_close(loss.sum(), whole)
@@ -343,13 +344,20 @@ def test_settings_that_do_not_fit_are_named(settings, message):
         asymmetric_loss(torch.zeros(4, 2), torch.zeros(4, 2), **settings)
 
 
-def test_the_check_of_targets_can_be_turned_off(monkeypatch):
+def test_the_check_of_targets_can_be_turned_off():
     logits, targets = torch.zeros(3), torch.tensor([0.0, 1.0, 2.0])
     for smoothing in [0.0, 0.1]:
         with pytest.raises(ValueError, match="targets contain 2, expected values from 0 to 1"):
             asymmetric_loss(logits, targets, smoothing=smoothing)
-    monkeypatch.setattr(asl_explainer.losses, "check_targets", False)
-    assert asymmetric_loss(logits, targets).isfinite()
+    with check_targets(False):
+        assert asymmetric_loss(logits, targets).isfinite()
+    with pytest.raises(ValueError, match="targets contain 2"):
+        asymmetric_loss(logits, targets)
+    check_targets(False)
+    try:
+        assert asymmetric_loss(logits, targets).isfinite()
+    finally:
+        check_targets(True)
 
 
 def test_importing_the_losses_loads_nothing_heavy_besides_torch():

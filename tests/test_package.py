@@ -68,12 +68,12 @@ def test_the_losses_of_the_wheel_need_only_torch(archives, tmp_path):
 
 @pytest.mark.parametrize("missing", ["sklearn", "tqdm"])
 def test_the_lab_says_what_it_needs(missing, tmp_path):
-    done = run(tmp_path, f"import sys; sys.modules['{missing}'] = None; from asl_explainer.lab import Run, fit; fit(Run(epochs=1, size=64))")
+    done = run(tmp_path, f"import sys; sys.modules['{missing}'] = None; from asl_explainer.course.lab import Run, fit; fit(Run(epochs=1, size=64))")
     assert done.stderr.splitlines()[-1] == "ImportError: the lab needs scikit-learn and tqdm: pip install 'asl_explainer[dev]'"
 
 
 def test_the_sliders_say_what_they_need_and_the_figure_does_without(tmp_path):
-    code = "from asl_explainer.explore import explore_probability; explorer = explore_probability(); print(explorer.live._repr_html_()); explorer.widget"
+    code = "from asl_explainer.course.explore import explore_probability; explorer = explore_probability(); print(explorer.live._repr_html_()); explorer.widget"
     done = run(tmp_path, f"import sys; sys.modules['ipywidgets'] = None; {code}")
     assert "<svg" in done.stdout
     assert done.stderr.splitlines()[-1] == "ImportError: the sliders need ipywidgets: pip install ipywidgets"

@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from asl_explainer.dialects import alibaba, paddle, timm, torch_ecg
+from asl_explainer.dropin import alibaba, paddle, timm, torch_ecg
 
 
 def load(package, file, name):

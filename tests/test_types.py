@@ -9,7 +9,7 @@ USE = """
 import torch
 from torch import Tensor
 
-from asl_explainer.dialects import alibaba, paddle, timm, torch_ecg
+from asl_explainer.dropin import alibaba, paddle, timm, torch_ecg
 from asl_explainer.losses import AsymmetricLossMultiLabel, AsymmetricLossSingleLabel, asymmetric_loss
 
 logits, targets = torch.zeros(2, 3), torch.zeros(2, 3)

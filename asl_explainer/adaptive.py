@@ -17,35 +17,35 @@ __all__ = ['adapted', 'AdaptiveAsymmetry']
 
 # %% ../nbs/api/adaptive.ipynb #rule
 def adapted(
-    gamma_neg: Tensor,  # Where it is, any shape
+    gamma_neg: Tensor,  # Current value, any shape
     gap: Tensor,  # How much better negatives are recognized than positives, equation (1)
-    target: float,  # The wanted gap
+    target: float,  # Target of the gap
     rate: float,  # Step size lambda
     low: float,  # Lower bound of gamma_neg
     high: float,  # Upper bound of gamma_neg
-) -> Tensor:  # Where it goes
+) -> Tensor:  # New value
     "One step of the adaptive rule (arXiv 2009.14119), equation (2), within bounds."
     return (gamma_neg + rate * (gap - target)).clamp(low, high)
 
 # %% ../nbs/api/adaptive.ipynb #controller
 class AdaptiveAsymmetry:
-    """Sets gamma_neg so that negatives are recognized better than positives by a wanted gap (arXiv 2009.14119, adaptive asymmetry).
+    """Adjusts gamma_neg until negatives are recognized better than positives by a target gap (arXiv 2009.14119, adaptive asymmetry).
 
-    Call `step` once for each batch, and give the loss what it returns. Where `torch.distributed` runs, every process
-    has to call it: the sums are those of all processes.
+    Call `step` once per batch and assign the result to the loss. With `torch.distributed`, every process has to call
+    it, because it sums over all processes.
 
-    Raises `TypeError` or `ValueError` for a setting that is no number or out of range."""
+    Raises `TypeError` for a setting that is not a number, `ValueError` for one that is out of range."""
 
     def __init__(
         self,
-        target: float = 0.1,  # Wanted gap between the mean p_t of negatives and of positives, in [-1, 1)
+        target: float = 0.1,  # Target gap between the mean p_t of negatives and of positives, in [-1, 1)
         rate: float = 0.1,  # Step size lambda, at least 0
-        gamma_neg: float = 0.0,  # Where gamma_neg starts, within the bounds
+        gamma_neg: float = 0.0,  # Initial value, within the bounds
         low: float = 0.0,  # Lower bound of gamma_neg, at least 0
         high: float = 8.0,  # Upper bound of gamma_neg
-        momentum: float = 0.9,  # What the running means keep of the past at each step, in [0, 1)
-        classes: int | None = None,  # For a gamma_neg of each class: their number, the logits' last dimension
-        ignore_index: float | None = None,  # Value of the targets that are left out
+        momentum: float = 0.9,  # Fraction of the running sums that a step keeps, in [0, 1)
+        classes: int | None = None,  # Number of classes, the logits' last dimension, for one gamma_neg per class
+        ignore_index: float | None = None,  # Targets with this value are ignored
     ):
         _check_number("target", target, -1, 1)
         _check_number("rate", rate, 0)
@@ -57,63 +57,63 @@ class AdaptiveAsymmetry:
         self.target, self.rate, self.low, self.high, self.momentum, self.ignore_index = target, rate, low, high, momentum, ignore_index
         shape = () if classes is None else (classes,)
         self._gamma_neg = torch.full(shape, float(gamma_neg), dtype=torch.float64)
-        self._sums = torch.zeros(4, *shape, dtype=torch.float64)  # of p_t and of 1, for positives and for negatives
+        self._sums = torch.zeros(4, *shape, dtype=torch.float64)  # running sums: p_t and number of positives, p_t and number of negatives
 
     @property
     def gamma_neg(self) -> float | Tensor:  # One number, or shape (C,)
-        "The present gamma_neg."
+        "The current gamma_neg."
         return self._gamma_neg.item() if self._gamma_neg.dim() == 0 else self._gamma_neg.float()
 
     @property
-    def gap(self) -> float | Tensor:  # One number, or shape (C,); NaN before there is anything to compare
+    def gap(self) -> float | Tensor:  # One number, or shape (C,); NaN before the first step with positives and negatives
         "How much better negatives are recognized than positives: the difference of the running means of p_t."
-        present, presents, absent, absents = self._sums
-        gap = absent / absents - present / presents
+        p_t_of_positives, positives, p_t_of_negatives, negatives = self._sums
+        gap = p_t_of_negatives / negatives - p_t_of_positives / positives
         return gap.item() if gap.dim() == 0 else gap
 
     @torch.no_grad()
     def step(
         self,
-        logits: Tensor,  # Scores before the sigmoid, any shape; (..., C) for a gamma_neg of each class
-        targets: Tensor,  # Labels in the same shape: 1 present, 0 absent, or in between
+        logits: Tensor,  # Scores before the sigmoid, any shape; (..., C) for one gamma_neg per class
+        targets: Tensor,  # Labels in the same shape: 1 positive, 0 negative, or in between
     ) -> float | Tensor:  # The new gamma_neg
-        """Take in one batch and move gamma_neg. A batch, or a class of it, without positives or without negatives, or with NaN, changes nothing.
+        """Update gamma_neg from one batch. A batch, or a class in it, that lacks positives or negatives or contains NaN changes nothing.
 
-        Raises `ValueError` for shapes that do not fit and for targets outside [0, 1]."""
+        Raises `ValueError` for shapes that do not match and for targets outside [0, 1]."""
         classes = self._gamma_neg.shape
         if targets.shape != logits.shape:
             raise ValueError(f"targets have shape {tuple(targets.shape)}, expected the shape of logits, {tuple(logits.shape)}")
         if classes and logits.shape[-1:] != classes:
             raise ValueError(f"logits have shape {tuple(logits.shape)}, expected {classes[0]} classes in the last dimension")
         p, y = logits.float().sigmoid(), targets.float()
-        left = torch.ones_like(y) if self.ignore_index is None else (targets != self.ignore_index).float()
-        y = y * left
+        counted = torch.ones_like(y) if self.ignore_index is None else (targets != self.ignore_index).float()
+        y = y * counted
         _check_range(y)
-        parts = p * y, y, (1 - p) * (left - y), left - y
-        sums = torch.stack([part.flatten(0, -2).sum(0) if classes else part.sum() for part in parts])
+        terms = p * y, y, (1 - p) * (counted - y), counted - y
+        sums = torch.stack([term.flatten(0, -2).sum(0) if classes else term.sum() for term in terms])
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(sums)
 
         sums = sums.double().cpu()
-        complete = (sums[1] > 0) & (sums[3] > 0) & sums.isfinite().all(0)  # an overflow must not spoil the means for good
-        self._sums = torch.where(complete, self.momentum * self._sums + (1 - self.momentum) * sums, self._sums)
-        moved = adapted(self._gamma_neg, torch.as_tensor(self.gap), self.target, self.rate, self.low, self.high)
-        self._gamma_neg = torch.where(complete, moved, self._gamma_neg)
+        usable = (sums[1] > 0) & (sums[3] > 0) & sums.isfinite().all(0)  # NaN would never leave the running sums
+        self._sums = torch.where(usable, self.momentum * self._sums + (1 - self.momentum) * sums, self._sums)
+        gamma_neg = adapted(self._gamma_neg, torch.as_tensor(self.gap), self.target, self.rate, self.low, self.high)
+        self._gamma_neg = torch.where(usable, gamma_neg, self._gamma_neg)
         return self.gamma_neg
 
     def state_dict(self) -> dict[str, Tensor]:
-        "What a checkpoint has to keep."
+        "The state to save in a checkpoint."
         return {"gamma_neg": self._gamma_neg.clone(), "sums": self._sums.clone()}
 
     def load_state_dict(
         self,
-        state: dict[str, Tensor],  # What `state_dict` gave
+        state: dict[str, Tensor],  # A result of `state_dict`
     ) -> None:
-        "Go on from a checkpoint. Raises `ValueError` for one of another shape."
-        for name, now in self.state_dict().items():
-            if name not in state or state[name].shape != now.shape:
+        "Restore the state of a checkpoint. Raises `ValueError` if its shapes differ."
+        for name, current in self.state_dict().items():
+            if name not in state or state[name].shape != current.shape:
                 found = tuple(state[name].shape) if name in state else "missing"
-                raise ValueError(f"{name} in the state is {found}, expected shape {tuple(now.shape)}")
+                raise ValueError(f"{name} in the state is {found}, expected shape {tuple(current.shape)}")
         self._gamma_neg, self._sums = state["gamma_neg"].double().clone(), state["sums"].double().clone()
 
     def __repr__(self) -> str:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import pickle
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from . import __version__
 from .adaptive import adapted
 from .losses import asymmetric_loss
 
@@ -26,7 +29,15 @@ __all__ = ['GROUPS', 'LADDER', 'Suspect', 'GradientReport', 'gradient_report', '
 # %% ../nbs/api/diagnose.ipynb #report-code
 GROUPS = ("positives", "easy negatives", "hard negatives", "suspected negatives")
 "The groups into which a report divides the labels."
-_CHUNK = 2**20  # labels at a time
+_CHUNK = 2**20  # labels processed at a time
+
+
+def _optional(module, purpose):
+    "Import a module that the core package does without."
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ImportError(f"{purpose} needs {module.partition('.')[0]}: pip install 'asl_explainer[course]'") from error
 
 
 class Suspect(NamedTuple):
@@ -35,36 +46,34 @@ class Suspect(NamedTuple):
     row: int
     column: int  # The class
     target: float
-    p: float  # What the model gives it
+    p: float  # The probability that the model predicts
 
 
 @dataclass(repr=False)
 class GradientReport:
-    "Where the gradient of a batch comes from. Each tensor has a number for each of `GROUPS`, or shape (4, C) for a report of each class."
+    "Where the gradient of a batch comes from. The tensors have one number per group, shape (4,), or shape (4, C) for a report per class."
 
     settings: dict[str, Any]  # Of the loss
-    labels: Tensor  # How many there are
+    labels: Tensor  # Number of labels
     gradient: Tensor  # Sum of |dL/dz|
     p: Tensor  # Mean probability, NaN for an empty group
-    suspects: list[Suspect]  # The labels that the model contradicts most, the most contradicted first
+    suspects: list[Suspect]  # The labels that the model contradicts most, in decreasing order
 
     @property
     def shares(self) -> Tensor:  # In the shape of `gradient`
-        "The part of the gradient that each group gets; 0 where there is no gradient at all."
+        "Each group's share of the gradient; 0 where the gradient is 0."
         total = self.gradient.sum(0)
         return self.gradient / torch.where(total > 0, total, 1)
 
     def as_dict(self) -> dict[str, Any]:
-        "The report in plain numbers and lists, for JSON."
-        of_groups = {"labels": self.labels, "share": self.shares, "p": self.p}
-        groups = {group: {name: _plain(values[n]) for name, values in of_groups.items()} for n, group in enumerate(GROUPS)}
+        "The report as numbers and lists, for JSON."
+        columns = {"labels": self.labels, "share": self.shares, "p": self.p}
+        groups = {group: {name: _plain(values[n]) for name, values in columns.items()} for n, group in enumerate(GROUPS)}
         return {"settings": {name: _plain(value) for name, value in self.settings.items()}, "groups": groups, "suspects": [suspect._asdict() for suspect in self.suspects]}
 
     def figure(self):  # A matplotlib Figure
-        "The shares as a bar, or as a bar for each class."
-        if self.shares.dim() == 1:
-            return _bars({"gradient": self.shares})
-        return _bars({f"class {n}": shares for n, shares in enumerate(self.shares.T)})
+        "Bar chart of the shares: one bar, or one per class."
+        return _bars({"gradient": self.shares} if self.shares.dim() == 1 else {f"class {n}": shares for n, shares in enumerate(self.shares.T)})
 
     def __repr__(self):
         settings = ", ".join(f"{name}={_plain(value)}" for name, value in self.settings.items())
@@ -82,26 +91,23 @@ class GradientReport:
 
 
 def _plain(value):
-    "A tensor as numbers, NaN as None, for JSON."
+    "Convert tensors to numbers and NaN to None, for JSON."
     if isinstance(value, Tensor):
         return _plain(value.tolist())
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [_plain(element) for element in value]
     return None if value != value else value
 
 
 def _bars(shares):
-    "A horizontal bar of shares for each name."
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 1.3 + 0.35 * len(shares)), layout="constrained")
+    "A horizontal bar for each name."
+    figure = _optional("matplotlib.figure", "drawing a report").Figure(figsize=(7, 1.3 + 0.35 * len(shares)), layout="constrained")
     axes = figure.add_subplot()
-    left = torch.zeros(len(shares), dtype=torch.float64)
-    looks = [("#0072B2", ""), ("#999999", "//"), ("#E69F00", ""), ("#D55E00", "xx")]
-    for n, (group, (color, hatch)) in enumerate(zip(GROUPS, looks)):
-        widths = torch.stack([of_groups[n] for of_groups in shares.values()])
-        axes.barh(list(shares), widths, left=left, color=color, hatch=hatch, edgecolor="white", label=group)
-        left = left + widths
+    widths = torch.stack(list(shares.values()), dim=1)
+    starts = widths.cumsum(0) - widths
+    styles = [("#0072B2", ""), ("#999999", "//"), ("#E69F00", ""), ("#D55E00", "xx")]
+    for group, width, start, (color, hatch) in zip(GROUPS, widths, starts, styles):
+        axes.barh(list(shares), width, left=start, color=color, hatch=hatch, edgecolor="white", label=group)
     axes.set(xlim=(0, 1), xlabel="share of the gradient")
     axes.invert_yaxis()
     axes.grid(False)
@@ -110,7 +116,7 @@ def _bars(shares):
 
 
 def _chunks(logits, targets) -> Iterator[tuple[int, Tensor, Tensor]]:
-    "Some rows at a time, and the number of the first. What lies in a file is read only here."
+    "The batch in chunks of rows, each with the index of its first row. A memory-mapped file is read chunk by chunk."
     shapes = tuple(logits.shape), tuple(targets.shape)
     if len(shapes[0]) != 2 or shapes[0] != shapes[1]:
         raise ValueError(f"logits have shape {shapes[0]} and targets {shapes[1]}, expected the same shape (N, C)")
@@ -125,44 +131,43 @@ def _chunks(logits, targets) -> Iterator[tuple[int, Tensor, Tensor]]:
 
 
 def gradient_report(
-    logits,  # Scores before the sigmoid, shape (N, C): a tensor, or a NumPy array, which may lie in a file
-    targets,  # Labels in the same shape: 1 present, 0 absent, or in between
+    logits,  # Scores before the sigmoid, shape (N, C): a tensor or a NumPy array, which may be memory-mapped
+    targets,  # Labels in the same shape: 1 positive, 0 negative, or in between
     *,
-    per_class: bool = False,  # A report of each class
+    per_class: bool = False,  # Report each class separately
     easy: float = 0.2,  # Negatives below this p are easy
     suspected: float = 0.9,  # Negatives above this p may be mislabeled
-    suspects: int = 10,  # How many contradicted labels to list
-    ignore_index: float | None = None,  # Value of the targets that are left out
-    **settings,  # gamma_neg, gamma_pos, clip, eps and so on, as `asymmetric_loss` takes them
+    suspects: int = 10,  # Number of contradicted labels to list
+    ignore_index: float | None = None,  # Targets with this value are ignored
+    **settings,  # gamma_neg, gamma_pos, clip, eps and so on, as for `asymmetric_loss`
 ) -> GradientReport:
-    """Where the gradient of asymmetric loss (arXiv 2009.14119) comes from on a batch of any size: it is read a piece at a time.
+    """Report where the gradient of asymmetric loss (arXiv 2009.14119) comes from on a batch of any size, chunk by chunk.
 
-    Raises `ValueError` for shapes that do not fit, logits that are not finite, targets outside [0, 1], or `easy` above `suspected`."""
+    Raises `ValueError` for shapes that do not match, logits that are not finite, targets outside [0, 1], or `easy` above `suspected`."""
     if not 0 <= easy <= suspected <= 1:
         raise ValueError(f"easy is {easy!r} and suspected {suspected!r}, expected 0 <= easy <= suspected <= 1")
     settings = {"gamma_neg": 4, "gamma_pos": 1, "clip": 0.05, **settings}
-    sums, most = 0, []
+    sums, found = torch.zeros(3, len(GROUPS), *(logits.shape[1:] if per_class else ()), dtype=torch.float64), []
     for start, z, y in _chunks(logits, targets):
-        left = torch.ones_like(y, dtype=torch.bool) if ignore_index is None else y != ignore_index
+        counted = torch.ones_like(y, dtype=torch.bool) if ignore_index is None else y != ignore_index
         z.requires_grad_()
         loss = asymmetric_loss(z, y, ignore_index=ignore_index, **settings)
-        pull = torch.autograd.grad(loss, z)[0].abs()
+        gradient = torch.autograd.grad(loss, z)[0].abs()
         z = z.detach()
-        p, present = z.sigmoid(), y > 0.5
-        group = torch.where(present, 0, 1 + (p >= easy).long() + (p > suspected))
-        members = torch.stack([(group == n) & left for n in range(len(GROUPS))])
-        each = torch.stack([members.double(), members * pull.double(), members * p.double()])
-        sums = sums + (each.sum(2) if per_class else each.sum((2, 3)))
+        p, positive = z.sigmoid(), y > 0.5
+        group = torch.where(positive, 0, 1 + (p >= easy).long() + (p > suspected))
+        in_group = torch.stack([(group == n) & counted for n in range(len(GROUPS))])
+        terms = torch.stack([in_group.double(), in_group * gradient.double(), in_group * p.double()])
+        sums += terms.sum(2) if per_class else terms.sum((2, 3))
 
-        contradiction = torch.where(present, -z, z).where(left, -torch.inf).flatten()
-        top = contradiction.topk(min(suspects, int(left.sum())))
-        found = [(strength, divmod(place, z.shape[1])) for strength, place in zip(top.values.tolist(), top.indices.tolist())]
-        most += [(strength, Suspect(start + row, column, y[row, column].item(), p[row, column].item())) for strength, (row, column) in found]
-        most = sorted(most, key=lambda pair: -pair[0])[:suspects]
-    if isinstance(sums, int):
-        sums = torch.zeros(3, len(GROUPS), *[logits.shape[1]] * per_class, dtype=torch.float64)
+        contradiction = torch.where(positive, -z, z).where(counted, -torch.inf).flatten()  # log-odds of the opposite label
+        top = contradiction.topk(min(suspects, int(counted.sum())))
+        for strength, index in zip(top.values.tolist(), top.indices.tolist()):
+            row, column = divmod(index, z.shape[1])
+            found.append((strength, Suspect(start + row, column, y[row, column].item(), p[row, column].item())))
+        found = sorted(found, key=lambda pair: -pair[0])[:suspects]
     labels, gradient, p = sums
-    return GradientReport(settings, labels, gradient, p / labels, [suspect for _, suspect in most])
+    return GradientReport(settings, labels, gradient, p / labels, [suspect for _, suspect in found])
 
 # %% ../nbs/api/diagnose.ipynb #ladder-code
 LADDER = {
@@ -171,7 +176,7 @@ LADDER = {
     "asymmetric": {"gamma_neg": 4, "gamma_pos": 0, "clip": 0},
     "with clip": {"gamma_neg": 4, "gamma_pos": 0, "clip": 0.05},
 }
-"Settings from binary cross-entropy to asymmetric loss, one change at a time."
+"Settings from binary cross-entropy to asymmetric loss, step by step."
 
 
 @dataclass(repr=False)
@@ -181,11 +186,11 @@ class Comparison:
     reports: dict[str, GradientReport]
 
     def as_dict(self) -> dict[str, Any]:
-        "The reports in plain numbers, for JSON."
+        "The reports as numbers and lists, for JSON."
         return {name: report.as_dict() for name, report in self.reports.items()}
 
     def figure(self):  # A matplotlib Figure
-        "A bar of shares for each setting."
+        "Bar chart of the shares, one bar per setting."
         return _bars({name: report.shares for name, report in self.reports.items()})
 
     def __repr__(self):
@@ -197,101 +202,96 @@ def compare_settings(
     logits,  # As for `gradient_report`
     targets,  # As for `gradient_report`
     ladder: dict[str, dict[str, Any]] = LADDER,  # Settings of the loss by name
-    **options,  # `easy`, `suspected` and so on of `gradient_report`
+    **options,  # `easy`, `suspected` and so on, as for `gradient_report`
 ) -> Comparison:
-    "Where the gradient comes from under several settings. Raises what `gradient_report` raises."
+    "Report where the gradient comes from under several settings. Raises the errors of `gradient_report`."
     return Comparison({name: gradient_report(logits, targets, **settings, **options) for name, settings in ladder.items()})
 
 # %% ../nbs/api/diagnose.ipynb #suggest-code
 class Suggestion(NamedTuple):
-    "What to try next, and why."
+    "A value to try next, and the reason."
 
     gamma_neg: float
     reason: str
 
 
 def suggest_gamma_neg(
-    logits,  # Of a model that was trained with `gamma_neg`, as for `gradient_report`
+    logits,  # Of a model trained with `gamma_neg`, as for `gradient_report`
     targets,  # As for `gradient_report`
-    gamma_neg: float = 4,  # What it was trained with
-    target: float = 0.1,  # Wanted gap between the mean p_t of negatives and of positives
+    gamma_neg: float = 4,  # The value used in training
+    target: float = 0.1,  # Target gap between the mean p_t of negatives and of positives
     rate: float = 1.0,  # Step size
-    ignore_index: float | None = None,  # Value of the targets that are left out
+    ignore_index: float | None = None,  # Targets with this value are ignored
 ) -> Suggestion:
-    "One step of the adaptive rule (arXiv 2009.14119), within 0 and 8. Raises what `gradient_report` raises."
+    "One step of the adaptive rule (arXiv 2009.14119), between 0 and 8. Raises the errors of `gradient_report`."
     report = gradient_report(logits, targets, ignore_index=ignore_index, suspects=0)
     positives, negatives = report.labels[0], report.labels[1:].sum()
     if not (positives and negatives):
         return Suggestion(float(gamma_neg), f"there are {int(positives)} positives and {int(negatives)} negatives: nothing to compare, so gamma_neg stays")
-    present = report.p[0].item()
-    absent = 1 - (report.p[1:].nan_to_num() * report.labels[1:]).sum().item() / negatives.item()
-    gap = absent - present
+    p_t_of_positives = report.p[0].item()
+    p_t_of_negatives = 1 - (report.p[1:].nan_to_num() * report.labels[1:]).sum().item() / negatives.item()
+    gap = p_t_of_negatives - p_t_of_positives
     new = adapted(torch.tensor(float(gamma_neg)), torch.tensor(gap), target, rate, 0.0, 8.0).item()
     verb = "rises" if new > gamma_neg else "falls" if new < gamma_neg else "stays"
-    how_far = "wider" if gap > target else "narrower"
-    return Suggestion(new, f"negatives are recognized with a mean of {absent:.2f}, positives with {present:.2f}: the gap of {gap:.2f} is {how_far} than {target:g}, so gamma_neg {verb} from {gamma_neg:g} to {new:.2f}")
+    width = "wider" if gap > target else "narrower"
+    return Suggestion(new, f"negatives are recognized with a mean of {p_t_of_negatives:.2f}, positives with {p_t_of_positives:.2f}: the gap of {gap:.2f} is {width} than {target:g}, so gamma_neg {verb} from {gamma_neg:g} to {new:.2f}")
 
 # %% ../nbs/api/diagnose.ipynb #command-code
 def load_numbers(
     path: Path,  # A file that ends in .npy, .pt or .csv
-):  # A NumPy array, for .npy left in the file until it is read, or a tensor
-    "Numbers from a file. Raises `ValueError` for one that holds anything else, or of another kind."
-    import pickle
-
-    import numpy as np
-
+):  # A NumPy array, memory-mapped for .npy, or a tensor
+    "Read numbers from a file. Raises `ValueError` for another type or other contents, `ImportError` where NumPy is needed and missing."
     path = Path(path)
+    if path.suffix not in (".npy", ".pt", ".csv"):
+        raise ValueError(f"{path} ends in {path.suffix or 'nothing'}, expected .npy, .pt or .csv")
     try:
-        if path.suffix == ".npy":
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        if path.suffix == ".csv":
-            return np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float32)
         if path.suffix == ".pt":
-            found = torch.load(path, map_location="cpu", weights_only=True)
-            if not isinstance(found, Tensor):
-                raise ValueError(f"it holds a {type(found).__name__}")
-            return found
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+            if not isinstance(loaded, Tensor):
+                raise ValueError(f"it holds a {type(loaded).__name__}")
+            return loaded
+        np = _optional("numpy", "reading .npy and .csv files")
+        return np.load(path, mmap_mode="r", allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float32)
     except (ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path} does not hold plain numbers: {str(error).splitlines()[0]}") from error
-    raise ValueError(f"{path} ends in {path.suffix or 'nothing'}, expected .npy, .pt or .csv")
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="asl-explainer", description="Look into a batch with the eyes of asymmetric loss.")
+    parser = argparse.ArgumentParser(prog="asl-explainer", description="Analyze a batch with asymmetric loss.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("diagnose", help="where the gradient of a batch comes from")
     command.add_argument("logits", type=Path, help="scores before the sigmoid, shape (N, C): .npy, .pt or .csv")
     command.add_argument("targets", type=Path, help="labels in the same shape, 0 to 1")
     for name, default in {"gamma-neg": 4.0, "gamma-pos": 1.0, "clip": 0.05, "eps": 1e-8}.items():
-        command.add_argument(f"--{name}", type=float, default=default, help=f"{default:g} if not given")
-    command.add_argument("--ignore-index", type=float, help="value of the targets that are left out")
-    command.add_argument("--per-class", action="store_true", help="a report of each class")
-    command.add_argument("--compare", action="store_true", help="the ladder from BCE to asymmetric loss as well, and a suggestion")
+        command.add_argument(f"--{name}", type=float, default=default, help=f"default: {default:g}")
+    command.add_argument("--ignore-index", type=float, help="ignore targets with this value")
+    command.add_argument("--per-class", action="store_true", help="report each class separately")
+    command.add_argument("--compare", action="store_true", help="also compare settings from BCE to asymmetric loss, and suggest a gamma_neg")
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--figure", type=Path, help="write the shares as a picture, such as shares.png or shares.svg")
+    command.add_argument("--figure", type=Path, help="draw the shares to a file, such as shares.png or shares.svg")
     return parser
 
 
 def main(
-    arguments: list[str] | None = None,  # The command line; without it, the program's own
-) -> int:  # 0, or 1 after a failure that was reported in one line
+    arguments: list[str] | None = None,  # Command line, by default that of the program
+) -> int:  # Exit code: 0, or 1 after an error, which is reported in one line
     "The command `asl-explainer`."
     options = _parser().parse_args(arguments)
-    settings = {"gamma_neg": options.gamma_neg, "gamma_pos": options.gamma_pos, "clip": options.clip, "eps": options.eps}
     try:
         batch = load_numbers(options.logits), load_numbers(options.targets)
-        report = gradient_report(*batch, per_class=options.per_class, ignore_index=options.ignore_index, **settings)
-        found = {"report": report.as_dict()}
-        shown = [repr(report)]
+        settings = {name: getattr(options, name) for name in ("gamma_neg", "gamma_pos", "clip", "eps", "ignore_index")}
+        report = gradient_report(*batch, per_class=options.per_class, **settings)
+        results, texts = {"report": report.as_dict()}, [repr(report)]
         if options.compare:
             ladder = compare_settings(*batch, ignore_index=options.ignore_index)
             suggestion = suggest_gamma_neg(*batch, gamma_neg=options.gamma_neg, ignore_index=options.ignore_index)
-            found |= {"ladder": ladder.as_dict(), "suggestion": suggestion._asdict()}
-            shown += [repr(ladder), suggestion.reason]
+            results |= {"ladder": ladder.as_dict(), "suggestion": suggestion._asdict()}
+            texts += [repr(ladder), suggestion.reason]
         if options.figure:
             (ladder if options.compare else report).figure().savefig(options.figure)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"asl-explainer: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(found, indent=1) if options.json else "\n\n".join(shown))
+    print(json.dumps(results, indent=1) if options.json else "\n\n".join(texts))
     return 0

@@ -5,9 +5,9 @@
 # %% ../nbs/api/fast.ipynb #imports
 from __future__ import annotations
 
-import inspect
 import math
 from collections import namedtuple
+from itertools import repeat
 from numbers import Real
 
 import torch
@@ -19,15 +19,15 @@ from .equation import asymmetric_loss_reference
 __all__ = ['Settings', 'check_targets', 'fast_asymmetric_loss']
 
 # %% ../nbs/api/fast.ipynb #settings
+# The settings that the formulas take after logits and targets, in the order of `asymmetric_loss_reference`.
 Settings = namedtuple("Settings", "gamma_neg gamma_pos clip eps disable_torch_grad_focal_loss shift_focus pos_weight")
-"What the formulas read besides logits and targets, in the order of `asymmetric_loss_reference`."
 
 # %% ../nbs/api/fast.ipynb #limit
 _LIMITS = {torch.float32: 80.0, torch.float64: 700.0}  # exp(-limit) is still a normal number
 
 
 def _beyond_limit(z, positive, negative, clip, limit):
-    "The part of the cross-entropy that a logit clamped at ±limit lacks: a straight line, unless a margin bounds it."
+    "The part of the cross-entropy that a logit clamped at ±limit lacks: a straight line, or nothing where a margin bounds it."
     largest = torch.finfo(z.dtype).max  # infinity times a target of 0 would be NaN
     return positive * (-z - limit).clamp(0, largest) + negative * (clip == 0) * (z - limit).clamp(0, largest)
 
@@ -37,93 +37,95 @@ def _power(base, gamma):
     return base.log2().mul_(gamma).exp2_()
 
 # %% ../nbs/api/fast.ipynb #zero_or_one
-def _zero_or_one(z, y, negative, settings, out=None):
-    """Weight, cross-entropy and slope of labels whose targets are 0 or 1; the loss is weight * cross-entropy.
+_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input  # gradient * p * (1 - p)
 
-    `negative` is 1 - y and is overwritten. `out` receives the slope."""
+
+def _hard_targets(z, y, negative, settings, out=None):
+    """Weight, logarithm and slope of labels whose targets are 0 or 1; the loss is -weight * logarithm.
+
+    `negative` is 1 - y and is overwritten; `out` receives the slope, dL/dz."""
     gamma_neg, gamma_pos, clip, eps, constant_weight, _, pos_weight = settings
     limit = _LIMITS[z.dtype]
     exact = eps < math.exp(-limit)
-    sign = negative - y
-    wrong = sign * z  # the log-odds of the wrong answer
-    extreme = torch.compiler.is_compiling() or wrong.amax().item() > (limit if exact else -math.log(eps))
-    if extreme and exact:
-        wrong.clamp_(max=limit)
-    p_wrong, p_right = wrong.sigmoid(), wrong.neg_().sigmoid_()
-    margin, scale = (negative * clip, 1) if isinstance(clip, Tensor) else (negative, clip)
-    one_minus_q = torch.add(p_right, margin, alpha=scale)
-    q = torch.sub(p_wrong, margin, alpha=scale, out=negative).relu_()
-    odds = q / one_minus_q
-    cross_entropy = odds.log1p()
+    z_t = torch.sub(y, negative, out=out).mul_(z)
+    extreme = torch.compiler.is_compiling() or z_t.amin().item() < (-limit if exact else -math.log(1 / eps - 1))
+    p_t = (z_t.clamp_(min=-limit) if extreme else z_t).sigmoid_()
+    shifted = negative.mul_(clip).add_(p_t).clamp_(max=1)
+    distance, log = torch.sub(1, shifted), shifted.log()
+    ratio = torch.div(distance, shifted, out=shifted)
 
     numbers = isinstance(gamma_neg, Real) and isinstance(gamma_pos, Real)
-    if numbers and gamma_pos in (0, 1, 2, 3, 4) and gamma_neg - max(gamma_pos, 1) in (0, 1, 2, 3):
-        focus = torch.maximum(q, y)  # q for a negative, 1 for a positive
-        power = focus ** (gamma_neg - max(gamma_pos, 1))
-        if gamma_pos == 0:
-            q, odds = focus, focus / one_minus_q
-        elif gamma_pos > 1:
-            power.mul_(q ** (gamma_pos - 1))
-        weight = q.mul_(power)
+    if numbers and gamma_neg in (1, 2, 3, 4) and gamma_pos in (0, 1):
+        power = torch.maximum(distance, y).pow_(gamma_neg - 1)
+        if gamma_pos == 0:  # a positive has weight 1, and 1 / shifted in place of distance / shifted
+            distance, ratio = torch.maximum(distance, y, out=distance), ratio.add_(y)
+        weight = distance.mul_(power)
     else:
         gamma = y * (gamma_pos - gamma_neg) + gamma_neg
-        q.clamp_(min=torch.finfo(z.dtype).tiny)
-        weight = _power(q, gamma)
-        power = weight / q
+        weight = _power(distance.clamp_(min=torch.finfo(z.dtype).tiny), gamma)
+        power = weight / distance
 
     if extreme and not exact:
-        cross_entropy.clamp_(max=-math.log(eps))
-        odds = torch.ops.aten.threshold_backward(odds, one_minus_q, eps)  # 0 where 1 - q <= eps
+        ratio.masked_fill_(log <= math.log(eps), 0)
+        log.clamp_(min=math.log(eps))
     if not constant_weight and numbers:
-        odds.add_(cross_entropy, alpha=gamma_neg).addcmul_(cross_entropy, y, value=gamma_pos - gamma_neg)
+        ratio.sub_(log, alpha=gamma_neg).addcmul_(log, y, value=gamma_neg - gamma_pos)
     elif not constant_weight:
-        odds.addcmul_(cross_entropy, gamma)
-    slope = torch.mul(odds.mul_(power).mul_(p_wrong).mul_(p_right), sign, out=out)
+        ratio.addcmul_(log, gamma, value=-1)
+    slope = _sigmoid_backward(ratio.mul_(power), p_t, grad_input=p_t)
+    slope.addcmul_(slope, y, value=-2)
     if extreme and exact:
-        cross_entropy.add_(_beyond_limit(z, y, 1 - y, clip, limit))
+        log.sub_(_beyond_limit(z, y, 1 - y, clip, limit))
     if isinstance(pos_weight, Tensor) or pos_weight != 1:
         factor = 1 + y * (pos_weight - 1)
-        cross_entropy, slope = cross_entropy.mul_(factor), slope.mul_(factor)
-    return weight, cross_entropy, slope
+        log, slope = log.mul_(factor), slope.mul_(factor)
+    return weight, log, slope
 
 # %% ../nbs/api/fast.ipynb #any_target
-def _any_target(z, y, negative, settings, out=None):
-    "Weight, cross-entropy and slope of labels whose targets lie in [0, 1]; arguments as for `_zero_or_one`."
+def _log(part, rest):
+    "log(part) where part + rest = 1; in double precision exact for the smallest rest as well."
+    return part.log() if part.dtype == torch.float32 else (rest / part).log1p_().neg_()
+
+
+def _soft_targets(z, y, negative, settings, out=None):
+    "Weight, logarithm and slope of labels whose targets lie in [0, 1]; arguments as for `_hard_targets`."
     gamma_neg, gamma_pos, clip, eps, constant_weight, shift_focus, pos_weight = settings
     limit, floor = _LIMITS[z.dtype], torch.ops.aten.threshold_backward  # floor(x, p, eps) is 0 where p <= eps
     exact = eps < math.exp(-limit)
-    clamped = z.clamp(-limit, limit)
-    p, not_p = clamped.sigmoid(), clamped.neg_().sigmoid_()
-    p_m, not_p_m = (p - clip).relu_(), not_p + clip
+    extreme = torch.compiler.is_compiling() or z.abs().amax().item() > (limit if exact else math.log(1 / eps - 1))
+    odds = (z.clamp(-limit, limit) if extreme else z).exp()
+    not_p = odds.add(1).reciprocal_()
+    p = odds.mul_(not_p)
+    p_m, not_p_m = (p - clip).relu_(), (not_p + clip).clamp_(max=1)
     p_slope = p * not_p
-    p_m_slope = p_m.sign().mul_(p_slope)  # within the margin nothing depends on z
+    p_m_slope = floor(p_slope, p_m, 0)  # 0 within the margin
 
-    of_positive, slope_of_positive = (not_p / p).log1p_(), not_p
-    of_negative, slope_of_negative = (p_m / not_p_m).log1p_(), p_m_slope / not_p_m
-    if not exact:
-        of_positive, slope_of_positive = of_positive.clamp_(max=-math.log(eps)), floor(not_p, p, eps)
-        of_negative, slope_of_negative = of_negative.clamp_(max=-math.log(eps)), floor(slope_of_negative, not_p_m, eps)
+    log_p, slope_p = _log(p, not_p), not_p
+    log_not_p_m, slope_not_p_m = _log(not_p_m, p_m), p_m_slope / not_p_m
+    if extreme and not exact:
+        log_p, slope_p = log_p.clamp_(min=math.log(eps)), floor(slope_p, p, eps)
+        log_not_p_m, slope_not_p_m = log_not_p_m.clamp_(min=math.log(eps)), floor(slope_not_p_m, not_p_m, eps)
     positive = y * pos_weight
-    cross_entropy = (of_negative * negative).addcmul_(of_positive, positive)
-    slope = (slope_of_negative * negative).addcmul_(slope_of_positive, positive, value=-1)
+    log = log_not_p_m.mul_(negative).addcmul_(log_p, positive)
+    slope = slope_not_p_m.mul_(negative).addcmul_(slope_p, positive, value=-1)
 
-    q = torch.lerp(p_m if shift_focus else p, not_p, y).clamp_(min=torch.finfo(z.dtype).tiny)
+    distance = torch.lerp(p_m if shift_focus else p, not_p, y).clamp_(min=torch.finfo(z.dtype).tiny)
     gamma = y * (gamma_pos - gamma_neg) + gamma_neg
-    weight = _power(q, gamma)
-    slope.mul_(weight)
+    weight = _power(distance, gamma)
+    slope = torch.mul(slope, weight, out=out)
     if not constant_weight:
-        q_slope = torch.lerp(p_m_slope if shift_focus else p_slope, p_slope.neg(), y)
-        slope.addcmul_(gamma.mul_(weight).div_(q), q_slope.mul_(cross_entropy))
-    if exact:
-        cross_entropy.add_(_beyond_limit(z, positive, negative, clip, limit))
-    return weight, cross_entropy, slope if out is None else out.copy_(slope)
+        distance_slope = torch.lerp(p_m_slope if shift_focus else p_slope, p_slope.neg(), y)
+        slope.addcmul_(gamma.mul_(weight).div_(distance), distance_slope.mul_(log), value=-1)
+    if extreme and exact:
+        log.sub_(_beyond_limit(z, positive, negative, clip, limit))
+    return weight, log, slope
 
 # %% ../nbs/api/fast.ipynb #checks
 _checking = True
 
 
 class check_targets:
-    """Switch the check of targets' values on or off: `check_targets(False)` from now on, or for a `with` block.
+    """Turn the check of the targets' range on or off: `check_targets(False)` from now on, or for a `with` block.
 
     On a GPU the check makes each call wait for the device."""
 
@@ -139,8 +141,8 @@ class check_targets:
 
 
 def _check_range(targets):
-    "Raise unless all targets lie in [0, 1]. A compiled graph cannot raise."
-    if not _checking or torch.compiler.is_compiling() or not targets.numel():
+    "Raise unless all targets lie in [0, 1]. What a compiler or a torch.func transform traces has no values to check."
+    if not _checking or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or not targets.numel():
         return
     smallest, largest = (bound.item() for bound in torch.aminmax(targets))
     if not (smallest >= 0 and largest <= 1):
@@ -149,106 +151,96 @@ def _check_range(targets):
         raise ValueError(f"targets contain {value:g}, expected values from 0 to 1{hint}")
 
 # %% ../nbs/api/fast.ipynb #blocks
-_BLOCK = 250_000  # labels; the few tensors of a block stay in the processor's cache
+_BLOCK = 180_000  # labels
 
 
-def _one_block(z, y, settings, summed, slope):
-    "Loss of a few labels on a CPU, of each or summed; the slope goes into `slope`."
+def _one_block(z, y, slope, settings, summed):
+    "Loss of the labels of a block, of each or summed; their slope goes into `slope`."
     negative = torch.sub(1, y)  # faster than 1 - y
-    between = y * negative
-    hard = torch.dot(between, between).item() == 0  # only if each target is 0 or 1
+    between = torch.addcmul(y, y, y, value=-1, out=slope)
+    hard = torch.dot(between, between).item() == 0
     if not hard:
         _check_range(y)
-    formula = _zero_or_one if hard and settings.shift_focus else _any_target
-    weight, cross_entropy, _ = formula(z, y, negative, settings, slope)
-    return torch.dot(weight, cross_entropy) if summed else weight.mul_(cross_entropy)
+    formula = _hard_targets if hard and settings.shift_focus and z.dtype == torch.float32 else _soft_targets
+    weight, log, _ = formula(z, y, negative, settings, slope)
+    return torch.dot(weight, log).abs_() if summed else weight.mul_(log).abs_()  # neg_ would show 0 as -0
 
 
 def _in_blocks(z, y, settings, summed):
-    "Loss, of each label or summed, and slope, on a CPU."
-    slope = z.new_empty(z.shape)
-    flat_z, flat_y, flat_slope = z.reshape(-1), y.reshape(-1), slope.view(-1)
-    settings = Settings(*[x.expand(z.shape).reshape(-1) if isinstance(x, Tensor) else x for x in settings])
-    if 0 < z.numel() <= _BLOCK:
-        loss = _one_block(flat_z, flat_y, settings, summed, flat_slope)
-        return loss if summed else loss.view(z.shape), slope
-    losses = [z.new_zeros(()) if summed else z.new_empty(0)]
-    for start in range(0, z.numel(), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        of_block = Settings(*[x[block] if isinstance(x, Tensor) else x for x in settings])
-        losses.append(_one_block(flat_z[block], flat_y[block], of_block, summed, flat_slope[block]))
-    return sum(losses) if summed else torch.cat(losses).view(z.shape), slope
+    "Loss, of each label or summed, and slope of a batch on a CPU."
+    shape, z, y = z.shape, z.reshape(-1), y.reshape(-1)
+    slope = torch.empty_like(z)
+    if any(isinstance(x, Tensor) for x in settings):
+        settings = Settings(*(x.expand(shape).reshape(-1) if isinstance(x, Tensor) else x for x in settings))
+    if len(z) <= _BLOCK:
+        loss = _one_block(z, y, slope, settings, summed)
+    else:
+        of_blocks = zip(*(x.split(_BLOCK) if isinstance(x, Tensor) else repeat(x) for x in settings))
+        blocks = zip(z.split(_BLOCK), y.split(_BLOCK), slope.split(_BLOCK), map(Settings._make, of_blocks))
+        losses = [_one_block(*block, summed) for block in blocks]
+        loss = torch.stack(losses).sum() if summed else torch.cat(losses)
+    return loss if summed else loss.view(shape), slope.view(shape)
 
 # %% ../nbs/api/fast.ipynb #compiled
 def _at_once(formula, z, y, settings, summed):
-    "Loss, of each label or summed, and slope, of all labels by one formula."
-    weight, cross_entropy, slope = formula(z, y, 1 - y, settings)
-    loss = weight * cross_entropy
+    "Loss, of each label or summed, and slope of all labels by one formula."
+    weight, log, slope = formula(z, y, 1 - y, settings)
+    loss = (weight * log).abs()
     return loss.sum() if summed else loss, slope
 
 
 def _compiled(z, y, settings, summed):
-    "Loss, of each label or summed, and slope, in one graph."
+    "Loss, of each label or summed, and slope in one graph."
     from torch.fx.experimental.symbolic_shapes import guard_scalar  # slow to import, and already loaded here
 
-    # A number that changes between calls would become a symbol, which torch.cond cannot hold: compile again instead.
+    # torch.compile would turn a changing Python number into a symbol; torch.cond needs a constant, so recompile.
     settings = Settings(*(x if isinstance(x, Tensor) else guard_scalar(x) for x in settings))
-    if not settings.shift_focus or z.device.type != "cpu":  # on a GPU the choice would wait for the device
-        return _at_once(_any_target, z, y, settings, summed)
-    formulas = (lambda z, y, f=f: _at_once(f, z, y, settings, summed) for f in (_zero_or_one, _any_target))
+    if not settings.shift_focus or z.device.type != "cpu":
+        return _at_once(_soft_targets, z, y, settings, summed)
+    formulas = (lambda z, y, f=f: _at_once(f, z, y, settings, summed) for f in (_hard_targets, _soft_targets))
     return torch.cond(((y == 0) | (y == 1)).all(), *formulas, (z, y))
+
+
+def _loss_and_slope(z, y, settings, summed):
+    "Loss, of each label or summed, and slope, by whatever is fastest where the tensors are."
+    if torch.compiler.is_compiling():
+        return _compiled(z, y, settings, summed)
+    if z.device.type == "cpu":
+        return _in_blocks(z, y, settings, summed)
+    _check_range(y)
+    return _at_once(_soft_targets, z, y, settings, summed)
 
 # %% ../nbs/api/fast.ipynb #function
 class _AsymmetricLoss(torch.autograd.Function):
-    "The loss, of each label or summed, and the slope that was computed along with it."
+    "The loss, of each label or summed. The inputs and the slope are all that it saves."
 
     @staticmethod
-    def forward(z, y, summed, settings):
-        if torch.compiler.is_compiling():
-            return _compiled(z, y, settings, summed)
-        if z.device.type == "cpu":
-            return _in_blocks(z, y, settings, summed)
-        _check_range(y)
-        return _at_once(_any_target, z, y, settings, summed)
+    def forward(ctx, z, y, settings, summed):
+        loss, slope = _loss_and_slope(z, y, settings, summed)
+        ctx.settings = settings
+        ctx.save_for_backward(z, y, slope)
+        return loss
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
-        z, y, _, ctx.settings = inputs
-        ctx.mark_non_differentiable(output[1])
-        ctx.set_materialize_grads(False)  # no zeros for the gradient of the slope
-        ctx.save_for_backward(z, y, output[1])
-
-    @staticmethod
-    def backward(ctx, grad, _):
+    def backward(ctx, grad):
         z, y, slope = ctx.saved_tensors
-        if grad is not None and torch.is_grad_enabled():  # a second derivative: autograd follows the reference
+        if torch.is_grad_enabled():  # a second derivative is wanted
             slope = torch.func.grad(lambda z: asymmetric_loss_reference(z, y, *ctx.settings).sum())(z)
-        return None if grad is None else grad * slope, None, None, None
-
-    @staticmethod
-    def vmap(info, in_dims, z, y, summed, settings):
-        batched = list(zip([z, y, *settings], [*in_dims[:2], *in_dims[3]]))
-        results = []
-        for n in range(info.batch_size):
-            z_n, y_n, *settings_n = (x if dim is None else x.select(dim, n) for x, dim in batched)
-            results.append(_AsymmetricLoss.apply(z_n, y_n, summed, Settings(*settings_n)))
-        return tuple(map(torch.stack, zip(*results))), (0, 0)
-
-
-# PyTorch asks for the signature at each call: work it out once.
-setattr(_AsymmetricLoss.forward, "__signature__", inspect.signature(_AsymmetricLoss.forward))
+        return grad * slope, None, None, None
 
 # %% ../nbs/api/fast.ipynb #entry
 def fast_asymmetric_loss(
     z: Tensor,  # Logits, any shape, float32 or float64
     y: Tensor,  # Targets from 0 to 1, in the same shape and type
-    settings: Settings,  # Tensors among them broadcast to the logits
+    settings: Settings,  # Numbers, or tensors that broadcast to the logits
     summed: bool,  # Whether to sum the loss of all labels
 ) -> Tensor:  # The loss: one number, or the shape of `z`
     "What `asymmetric_loss_reference` computes (arXiv 2009.14119, equations 4 to 6). Raises `ValueError` for targets outside [0, 1]."
-    if any(isinstance(x, Tensor) and x.requires_grad for x in [y, *settings]):
-        loss = asymmetric_loss_reference(z, y, *settings)  # the formulas below have a slope for the logits only
+    needs_equation = any(isinstance(x, Tensor) and x.requires_grad for x in (y, *settings)) or not z.numel()
+    if needs_equation or not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+        _check_range(y.detach())
+        loss = asymmetric_loss_reference(z, y, *settings)
         return loss.sum() if summed else loss
-    if torch.compiler.is_compiling() and not (z.requires_grad and torch.is_grad_enabled()):
-        return _compiled(z, y, settings, summed)[0]  # a compiled Function runs only where a gradient is wanted
-    return _AsymmetricLoss.apply(z, y, summed, settings)[0]
+    if not (z.requires_grad and torch.is_grad_enabled()):
+        return _loss_and_slope(z, y, settings, summed)[0]
+    return _AsymmetricLoss.apply(z, y, settings, summed)

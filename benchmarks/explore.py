@@ -1,30 +1,28 @@
-"""What a slider costs: a move in Jupyter against ipywidgets.interact around a plain replot, and a move on a page.
+"""The cost of moving a slider: in Jupyter, compared with ipywidgets.interact around a plain replot, and on a page.
 
 Usage: python benchmarks/explore.py
 
-Prints medians and 95th percentiles of one run, in which the contenders took turns, and writes them to nbs/api/results/explore.json."""
+Prints the medians and 95th percentiles of one run, in which the contenders alternate, and writes them to nbs/api/results/explore.json."""
 import json
 import platform
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 
 import nbformat
 import torch
+from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-import browser  # noqa: E402 - the browser is found as the tests find it
+import browser  # noqa: E402 - from tests/, because the tests need the same browser
 
 from asl_explainer.course.explore import explore_probability  # noqa: E402
-from asl_explainer.site import execute_notebook, run_apart  # noqa: E402
 
 MOVES = [0.1 + 0.1 * n for n in range(79)]
 
-
-_IN_A_KERNEL = """
+IN_JUPYTER = """
 import json, time
 import ipywidgets, torch
 import matplotlib.pyplot as plt
@@ -41,52 +39,65 @@ def replot(gamma_neg):
         axes[1].plot(p, torch.autograd.grad(loss.sum(), z)[0])
     plt.show()
 
-ours = next(child for child in explore_probability().widget.children if getattr(child, 'description', '').startswith('γ₋'))
-theirs = ipywidgets.interactive(replot, gamma_neg=(0.0, 8.0, 0.1)).children[0]
-times = {'explorer': [], 'interact': []}
+sliders = {
+    'explorer': next(child for child in explore_probability().widget.children if getattr(child, 'description', '').startswith('γ₋')),
+    'interact': ipywidgets.interactive(replot, gamma_neg=(0.0, 8.0, 0.1)).children[0],
+}
+milliseconds = {name: [] for name in sliders}
 for value in MOVES:
-    for name, slider in {'explorer': ours, 'interact': theirs}.items():
+    for name, slider in sliders.items():
         start = time.perf_counter()
         slider.value = value
-        times[name].append((time.perf_counter() - start) * 1e3)
+        milliseconds[name].append((time.perf_counter() - start) * 1e3)
 """
 
 
-def in_jupyter():
-    "Milliseconds of kernel time for each move: of the explorer, and of interact around a plain replot of the same four curves."
-    cells = [f"MOVES = {MOVES}", _IN_A_KERNEL, "print(json.dumps(times))"]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "moves.ipynb"
-        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells]), path)
-        return json.loads(run_apart(execute_notebook(path)).cells[-1].outputs[0].text)
+def measure_in_jupyter():
+    "For each move the milliseconds of kernel time, for the explorer and for interact around a replot of the same four curves."
+    sources = [f"MOVES = {MOVES}", IN_JUPYTER, "print(json.dumps(milliseconds))"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    NotebookClient(notebook, kernel_name="python3", timeout=600).execute()
+    return json.loads(notebook.cells[-1].outputs[0].text)
 
 
-_DRAG = """async (moves) => {
-  const input = document.querySelector("#explore-probability input[name=gamma_neg]");
-  const spent = [], frames = [], drawing = window.requestAnimationFrame;
-  let working = 0;
-  window.requestAnimationFrame = (draw) => drawing((now) => { const start = performance.now(); draw(now); working += performance.now() - start; });
-  await new Promise((done) => {
+DRAG = """async (moves) => {
+  const slider = document.querySelector("#explore-probability input[name=gamma_neg]");
+  const { requestAnimationFrame } = window;
+  const milliseconds = [];
+  const frames = [];
+  let spent = 0;
+
+  // Add up the time that the figure spends in its animation frames.
+  window.requestAnimationFrame = (callback) =>
+    requestAnimationFrame((now) => {
+      const start = performance.now();
+      callback(now);
+      spent += performance.now() - start;
+    });
+
+  await new Promise((resolve) => {
     let n = 0;
     const step = (now) => {
-      if (n) spent.push(working);
-      working = 0;
+      if (n) milliseconds.push(spent);
+      spent = 0;
       frames.push(now);
-      if (n === moves.length) return done();
-      input.value = moves[n++];
+      if (n === moves.length) return resolve();
+      slider.value = moves[n++];
       const start = performance.now();
-      input.dispatchEvent(new Event("input", { bubbles: true }));
-      working += performance.now() - start;
-      drawing(step);
+      slider.dispatchEvent(new Event("input", { bubbles: true }));
+      spent += performance.now() - start;
+      requestAnimationFrame(step);
     };
-    drawing(step);
+    requestAnimationFrame(step);
   });
-  return { spent, dropped: frames.slice(1).filter((now, n) => now - frames[n] > 25).length, frames: frames.length - 1 };
+  window.requestAnimationFrame = requestAnimationFrame;
+  const dropped = frames.slice(1).filter((now, n) => now - frames[n] > 25).length;
+  return { milliseconds, dropped, frames: frames.length - 1 };
 }"""
 
 
-def on_a_page():
-    "Milliseconds of script for each move, from input to the new paths, in a drag that moves at every frame; and the frames that were late."
+def measure_on_a_page():
+    "For each move of a drag, one per frame, the milliseconds of script from the input event to the new paths; and the dropped frames."
     from playwright.sync_api import sync_playwright
 
     html = f"<!DOCTYPE html><meta charset=utf-8><title>explorer</title>{explore_probability().live._repr_html_()}"
@@ -95,19 +106,23 @@ def on_a_page():
         chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         page = chromium.new_page()
         page.set_content(html)
-        page.evaluate(_DRAG, MOVES)  # once to warm up
-        return page.evaluate(_DRAG, MOVES * 4)
+        page.evaluate(DRAG, MOVES)  # warm up
+        return page.evaluate(DRAG, MOVES * 4)
 
 
-def summary(times):
-    return {"median": round(statistics.median(times), 2), "95th percentile": round(statistics.quantiles(times, n=20)[-1], 2)}
+def summarize(milliseconds):
+    return {"median": round(statistics.median(milliseconds), 2), "95th percentile": round(statistics.quantiles(milliseconds, n=20)[-1], 2)}
 
 
 def main():
-    jupyter, page = in_jupyter(), on_a_page()
+    jupyter, page = measure_in_jupyter(), measure_on_a_page()
     results = {
         "machine": {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__, "python": platform.python_version()},
-        "milliseconds": {"a move in Jupyter": summary(jupyter["explorer"]), "the same with interact": summary(jupyter["interact"]), "a move on a page": summary(page["spent"])},
+        "milliseconds": {
+            "a move in Jupyter": summarize(jupyter["explorer"]),
+            "the same with interact": summarize(jupyter["interact"]),
+            "a move on a page": summarize(page["milliseconds"]),
+        },
         "frames dropped in a drag": [page["dropped"], page["frames"]],
     }
     print(json.dumps(results, indent=1))

@@ -1,30 +1,30 @@
-"""What importing the losses costs, over importing torch.
+"""How much longer it takes to import the losses than torch alone.
 
 Usage: python benchmarks/imports.py
 
-Prints the medians of whole processes that took turns, and of the differences within a turn."""
+Prints the medians over whole processes, which alternate, and the median of the differences between neighbors."""
 import statistics
 import subprocess
 import sys
 import time
 
-PROCESSES = 9
-CONTENDERS = {"torch": "import torch", "and the losses": "import torch, asl_explainer.losses"}
+ROUNDS = 9
+PROGRAMS = {"torch": "import torch", "with losses": "import torch, asl_explainer.losses"}
 
 
-def milliseconds(code):
+def milliseconds(program):
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", program], check=True)
     return (time.perf_counter() - start) * 1e3
 
 
 def main():
-    for code in CONTENDERS.values():
-        milliseconds(code)  # once, so that the files are at hand
-    turns = [[milliseconds(code) for code in CONTENDERS.values()] for _ in range(PROCESSES)]
-    for name, times in zip(CONTENDERS, zip(*turns)):
+    for program in PROGRAMS.values():
+        milliseconds(program)  # fills the disk cache
+    rounds = [[milliseconds(program) for program in PROGRAMS.values()] for _ in range(ROUNDS)]
+    for name, times in zip(PROGRAMS, zip(*rounds)):
         print(f"{name:14}{statistics.median(times):6.0f} ms")
-    print(f"{'difference':14}{statistics.median(losses - torch for torch, losses in turns):6.0f} ms")
+    print(f"{'difference':14}{statistics.median(losses - torch for torch, losses in rounds):6.0f} ms")
 
 
 if __name__ == "__main__":

@@ -18,36 +18,36 @@ __all__ = ['PARAMETERS', 'loss_and_gradient', 'label_curve', 'gradient_peak', 'S
 
 # %% ../../nbs/api/curves.ipynb #loss-and-gradient
 def loss_and_gradient(
-    loss: Callable[[Tensor], Tensor],  # Gives the loss of each label for logits of any shape
-    logits: Tensor,  # Where to look
-) -> tuple[Tensor, Tensor]:  # The loss of each label and its derivative by the logit, in the shape of `logits`
-    "A loss and its gradient, found by torch."
-    value, pull_back = torch.func.vjp(loss, logits)
-    return value, pull_back(torch.ones_like(value))[0]
+    loss: Callable[[Tensor], Tensor],  # Returns the loss of each label, given logits of any shape
+    logits: Tensor,  # Where to evaluate it
+) -> tuple[Tensor, Tensor]:  # The loss of each label and its derivative with respect to the logit, in the shape of `logits`
+    "A loss and its gradient, computed by torch."
+    value, vjp = torch.func.vjp(loss, logits)
+    return value, vjp(torch.ones_like(value))[0]
 
 
 def label_curve(
-    logits: Tensor,  # Where to look, any shape; for a curve against the probability p give `p.logit()`
-    target: float | Tensor,  # 1 for a label that is present, 0 for one that is absent
+    logits: Tensor,  # Where to evaluate, any shape; for a curve against the probability p pass `p.logit()`
+    target: float | Tensor,  # 1 for a positive, 0 for a negative
     loss: Callable = asymmetric_loss_reference,  # Takes logits, targets and the settings
     **settings,  # gamma_neg, gamma_pos, clip, eps and so on, numbers or tensors
 ) -> tuple[Tensor, Tensor]:  # Loss and dL/dz at each of the logits
-    "Loss and gradient of one label along its logit (arXiv 2009.14119, equations 4 to 6)."
+    "Loss and gradient of one label as a function of its logit (arXiv 2009.14119, equations 4 to 6)."
     targets = torch.ones_like(logits) * target
     return loss_and_gradient(lambda z: loss(z, targets, **settings), logits)
 
 # %% ../../nbs/api/curves.ipynb #peak-code
 def gradient_peak(
-    **settings,  # gamma_neg, clip, eps, numbers or tensors of no dimension
+    **settings,  # gamma_neg, clip, eps, numbers or 0-dimensional tensors
 ) -> tuple[Tensor, Tensor]:  # The probability at the peak, and the gradient there
     "Where the gradient of a negative is largest, for p from 0.02 to 0.9999."
     z = torch.arange(-100, 226, dtype=torch.float64) / 25
     _, gradient = label_curve(z, 0, **settings)
     middle = gradient.argmax().clamp(1, len(z) - 2)
-    before, height, after = (gradient.take(middle + step) for step in (-1, 0, 1))
-    bend = (before - 2 * height + after).clamp(max=-torch.finfo(torch.float64).tiny)
-    shift = (0.5 * (before - after) / bend).clamp(-1, 1)
-    return (z.take(middle) + shift / 25).sigmoid(), height - 0.25 * (before - after) * shift
+    before, at, after = (gradient.take(middle + step) for step in (-1, 0, 1))
+    curvature = (before - 2 * at + after).clamp(max=-torch.finfo(torch.float64).tiny)
+    offset = (0.5 * (before - after) / curvature).clamp(-1, 1)  # of the vertex, in steps of the grid
+    return (z.take(middle) + offset / 25).sigmoid(), at - 0.25 * (before - after) * offset
 
 # %% ../../nbs/api/curves.ipynb #sweep-code
 PARAMETERS = {"multi": ("gamma_neg", "gamma_pos", "clip", "eps"), "single": ("gamma_neg", "gamma_pos", "eps")}
@@ -55,7 +55,7 @@ PARAMETERS = {"multi": ("gamma_neg", "gamma_pos", "clip", "eps"), "single": ("ga
 
 
 class Sweep(NamedTuple):
-    "A batch's loss along a parameter, and the gradient's size: the sum of |dL/dz| over the positives and over the negatives."
+    "A batch's loss for each value of a parameter, and the size of its gradient: the sum of |dL/dz| over positives and over negatives."
 
     loss: Tensor  # Shape (n,)
     positives: Tensor  # Shape (n,)
@@ -63,12 +63,12 @@ class Sweep(NamedTuple):
 
 
 def check_batch(
-    name: str,  # The parameter
+    name: str,  # Name of the parameter
     logits: Tensor,  # Any shape, or (N, C) for `kind='single'`
     targets: Tensor,  # 0 and 1 in the shape of the logits, or class indices of shape (N,)
     kind: str,  # `'multi'` or `'single'`
 ) -> None:
-    "Raise `ValueError` for a kind or parameter that does not exist or shapes that do not fit."
+    "Raise `ValueError` for an unknown kind or parameter, or for shapes that do not match."
     if kind not in PARAMETERS:
         raise ValueError(f"kind is {kind!r}, expected 'multi' or 'single'")
     if name not in PARAMETERS[kind]:
@@ -83,18 +83,18 @@ def sweep(
     values: Tensor,  # Its values, shape (n,)
     logits: Tensor,  # The batch's scores: any shape, or (N, C) for `kind='single'`
     targets: Tensor,  # 0 and 1 in the shape of the logits, or class indices of shape (N,) for `kind='single'`
-    kind: str = "multi",  # `'multi'`: many labels, loss summed; `'single'`: one class a sample, loss averaged
-    **settings,  # The other parameters, numbers or tensors of no dimension
+    kind: str = "multi",  # `'multi'`: several labels per sample, loss summed; `'single'`: one class per sample, loss averaged
+    **settings,  # The other parameters, numbers or 0-dimensional tensors
 ) -> Sweep:  # Loss and gradient at each value
-    "A batch's loss and gradient along one parameter, in one evaluation. Raises `ValueError` for a wrong name or shape."
+    "A batch's loss and gradient for each value of one parameter, in one evaluation. Raises `ValueError` for a wrong name or shape."
     check_batch(name, logits, targets, kind)
     settings[name] = values.reshape(-1, *[1] * logits.dim())
     positive = (targets if kind == "multi" else targets.unsqueeze(-1) == torch.arange(logits.shape[-1])).to(logits.dtype)
     formula = asymmetric_loss_reference if kind == "multi" else single_label_reference
-    each, slope = loss_and_gradient(lambda z: formula(z, positive, **settings), logits.expand(len(values), *logits.shape))
-    share = 1 if kind == "multi" else 1 / len(logits)
+    loss, gradient = loss_and_gradient(lambda z: formula(z, positive, **settings), logits.expand(len(values), *logits.shape))
+    scale = 1 if kind == "multi" else 1 / len(logits)
 
-    def total(of_each):
-        return of_each.flatten(1).sum(1) * share
+    def reduce(of_labels):
+        return of_labels.flatten(1).sum(1) * scale
 
-    return Sweep(total(each), total(slope.abs() * positive), total(slope.abs() * (1 - positive)))
+    return Sweep(reduce(loss), reduce(gradient.abs() * positive), reduce(gradient.abs() * (1 - positive)))

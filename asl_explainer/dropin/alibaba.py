@@ -20,8 +20,8 @@ class AsymmetricLossOptimized(losses.AsymmetricLossMultiLabel):
         self,
         gamma_neg: float = 4,  # Focusing exponent of the negatives
         gamma_pos: float = 1,  # Focusing exponent of the positives
-        clip: float | None = 0.05,  # Probability margin of the negatives; None is 0
-        eps: float = 1e-8,  # Smallest argument that a logarithm is given
+        clip: float | None = 0.05,  # Probability margin of the negatives; None means 0
+        eps: float = 1e-8,  # Smallest argument of a logarithm
         disable_torch_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
     ):
         super().__init__(gamma_neg, gamma_pos, clip or 0, eps, disable_torch_grad_focal_loss)
@@ -42,8 +42,8 @@ class AsymmetricLoss(AsymmetricLossOptimized):
         self,
         gamma_neg: float = 4,  # Focusing exponent of the negatives
         gamma_pos: float = 1,  # Focusing exponent of the positives
-        clip: float | None = 0.05,  # Probability margin of the negatives; None is 0
-        eps: float = 1e-8,  # Smallest argument that a logarithm is given
+        clip: float | None = 0.05,  # Probability margin of the negatives; None means 0
+        eps: float = 1e-8,  # Smallest argument of a logarithm
         disable_torch_grad_focal_loss: bool = True,  # Treat the focusing weight as a constant in the gradient
     ):
         super().__init__(gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss)

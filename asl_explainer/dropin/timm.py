@@ -5,7 +5,6 @@
 # %% ../../nbs/api/dropin/timm.ipynb #imports
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from .. import losses
@@ -21,8 +20,8 @@ class AsymmetricLossMultiLabel(losses.AsymmetricLossMultiLabel):
         self,
         gamma_neg: float = 4,  # Focusing exponent of the negatives
         gamma_pos: float = 1,  # Focusing exponent of the positives
-        clip: float | None = 0.05,  # Probability margin of the negatives; None is 0
-        eps: float = 1e-8,  # Smallest argument that a logarithm is given
+        clip: float | None = 0.05,  # Probability margin of the negatives; None means 0
+        eps: float = 1e-8,  # Smallest argument of a logarithm
         disable_torch_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
         smoothing: float = 0.0,  # Label smoothing, towards 0.5
         reduction: str = "batchmean",  # `'batchmean'`, `'sum'`, `'mean'` or `'none'`
@@ -56,7 +55,7 @@ class AsymmetricLossSingleLabel(losses.AsymmetricLossSingleLabel):
         self,
         inputs: Tensor,  # Logits, shape (N, C)
         target: Tensor,  # Class indices, shape (N,)
-        reduction: str | None = None,  # Not used, there as here
+        reduction: str | None = None,  # Unused, as in timm
     ) -> Tensor:  # The loss
         "The loss of a batch."
         return super().forward(inputs, target)

@@ -45,8 +45,8 @@ class AsymmetricLoss(losses.AsymmetricLossMultiLabel):
         "The loss of a batch."
         if self.shift_focus or not (soft := (target > 0) & (target < 1)).any():
             return super().forward(input, target)
-        # The two losses of a soft label, in the target's proportion; any other label counts in the first alone.
+        # Soft labels contribute to both terms, in proportion to the target; all other labels to the first term only.
         settings = {name: getattr(self, name) for name in self.settings}
-        present = losses.asymmetric_loss(input, target.masked_fill(soft, 1), **{**settings, "weight": torch.where(soft, target, 1)})
-        absent = losses.asymmetric_loss(input, torch.zeros_like(input), **{**settings, "weight": torch.where(soft, 1 - target, 0)})
-        return present + absent
+        as_positive = losses.asymmetric_loss(input, target.masked_fill(soft, 1), **{**settings, "weight": torch.where(soft, target, 1)})
+        as_negative = losses.asymmetric_loss(input, torch.zeros_like(input), **{**settings, "weight": torch.where(soft, 1 - target, 0)})
+        return as_positive + as_negative

@@ -1,23 +1,28 @@
-"""Live figures: the generated JavaScript against torch, and what a reader does with them in a browser."""
+"""Live figures: the generated JavaScript compared with torch, and their use in a browser."""
 import hashlib
 import re
+import shutil
+import subprocess
 from base64 import b64encode
 
 import numpy as np
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
+from conftest import ROOT
 
 from asl_explainer.course.curves import label_curve, loss_and_gradient
 from asl_explainer.course.explore import explore_parameter, explore_probability
+from asl_explainer.course.figures import probability_plot
 from asl_explainer.course.live import to_javascript
 from asl_explainer.equation import single_label_reference
 
+COURSE = ROOT / "asl_explainer/course"
 CASES = 20_000
 
 
 def random_settings(count):
-    "Random and extreme settings of one label, and its p where it was drawn as one."
+    "Random and extreme settings of one label."
     torch.manual_seed(0)
     uniform = torch.rand(count, 8, dtype=torch.float64)
     gamma = [torch.where(uniform[:, n] < 0.15, 0.0, torch.where(uniform[:, n] < 0.4, uniform[:, n + 1], 8 * uniform[:, n + 1])) for n in (0, 1)]
@@ -25,48 +30,75 @@ def random_settings(count):
     p = torch.where(uniform[:, 5] < 0.1, clip, torch.where(uniform[:, 5] < 0.3, 10 ** (-12 * uniform[:, 6]), uniform[:, 6]))
     p = torch.where(uniform[:, 5] > 0.85, 1 - 10 ** (-12 * uniform[:, 6]), p).clamp(1e-12, 1 - 1e-12)
     z = torch.where(uniform[:, 7] < 0.3, 200 * (uniform[:, 6] - 0.5), p.logit())
-    columns = {"z": z, "y": (uniform[:, 2] < 0.5).double(), "gamma_neg": gamma[0], "gamma_pos": gamma[1], "clip": clip, "eps": 10 ** (-8 * uniform[:, 4])}
-    return columns
+    return {"z": z, "y": (uniform[:, 2] < 0.5).double(), "gamma_neg": gamma[0], "gamma_pos": gamma[1], "clip": clip, "eps": 10 ** (-8 * uniform[:, 4])}
 
 
-def computed(page, function, columns):
-    "What the browser computes for each row of settings."
+def compute_in_browser(page, function, columns):
+    "The results for each row of settings."
     rows = [dict(zip(columns, row)) for row in zip(*(column.tolist() for column in columns.values()))]
     code = to_javascript(function, rows[0])
     results = page.evaluate(f"(rows) => rows.map({code}).map((r) => Object.values(r).flatMap((v) => v.length === undefined ? [v] : [...v]))", rows)
     return torch.tensor(results, dtype=torch.float64)
 
 
-def test_the_javascript_of_a_label_is_torch(page):
+def test_javascript_of_a_label_matches_torch(page):
     def one_label(z, y, **settings):
         loss, gradient = label_curve(z, y, **settings)
         return {"loss": loss, "gradient": gradient}
 
     columns = random_settings(CASES)
-    results = computed(page, one_label, columns)
-    exact = torch.stack(list(one_label(**columns).values()), dim=1)
-    wrong = (results - exact).abs() > 1e-12 * exact.abs()
-    # At p = clip the curve has a corner, and the last digit of p decides on which side of it a label lies.
+    results = compute_in_browser(page, one_label, columns)
+    expected = torch.stack(list(one_label(**columns).values()), dim=1)
+    differs = (results - expected).abs() > 1e-12 * expected.abs()
+    # At p = clip the curve has a corner, and the last digit of p decides on which side of it a label is.
     corner = ((columns["z"].sigmoid() - columns["clip"]).abs() < 1e-12) & (columns["y"] == 0)
     assert 500 < corner.sum() < CASES / 10
     before, after = (torch.stack(list(one_label(**{**columns, "z": columns["z"] + step}).values()), dim=1) for step in (-1e-9, 1e-9))
     between = (results >= torch.minimum(before, after)) & (results <= torch.maximum(before, after))
-    wrong[corner] &= ~between[corner]
-    assert not wrong.any(), [{name: column[wrong.any(1)][0].item() for name, column in columns.items()}, results[wrong.any(1)][0], exact[wrong.any(1)][0]]
+    differs[corner] &= ~between[corner]
+    row = differs.any(1)
+    assert not row.any(), [{name: column[row][0].item() for name, column in columns.items()}, results[row][0], expected[row][0]]
 
 
-def test_the_javascript_of_a_sample_with_one_class_is_torch(page):
+def test_javascript_of_a_single_label_sample_matches_torch(page):
     def sample(a, b, c, gamma_neg, gamma_pos, eps):
-        right = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
-        loss, gradient = loss_and_gradient(lambda z: single_label_reference(z, right, gamma_pos, gamma_neg, eps), torch.stack([a, b, c]))
+        target = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
+        loss, gradient = loss_and_gradient(lambda z: single_label_reference(z, target, gamma_pos, gamma_neg, eps), torch.stack([a, b, c]))
         return {"loss": loss, "gradient": gradient}
 
     columns = random_settings(2_000)
     columns = {"a": columns["z"] / 8, "b": columns["z"].roll(1) / 8, "c": columns["z"].roll(2) / 8} | {name: columns[name] for name in ["gamma_neg", "gamma_pos", "eps"]}
-    results = computed(page, sample, columns)
-    exact = torch.stack([torch.cat(list(sample(*row).values())) for row in zip(*columns.values())])
-    # A sum over classes may cancel: its digits are those of its largest part.
-    torch.testing.assert_close(results, exact, rtol=1e-12, atol=1e-13)
+    results = compute_in_browser(page, sample, columns)
+    expected = torch.stack([torch.cat(list(sample(*row).values())) for row in zip(*columns.values())])
+    # The sum over classes may cancel, so it is only as precise as its largest term.
+    torch.testing.assert_close(results, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node, which checks the syntax, is not installed")
+@pytest.mark.parametrize("name", ["live.js", "program.js", "figure.js"])
+def test_node_accepts_the_scripts(tmp_path, name):
+    plot = probability_plot()
+    scripts = {
+        "live.js": (COURSE / "live.js").read_text(encoding="utf-8"),
+        "program.js": f"const program = {to_javascript(plot.points, plot.settings)};",
+        "figure.js": scripts_of(explore_probability().live._repr_html_())[-1],
+    }
+    (tmp_path / name).write_text(scripts[name], encoding="utf-8")
+    done = subprocess.run(["node", "--check", tmp_path / name], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_figure_embeds_its_files_unchanged():
+    html = explore_probability().live._repr_html_()
+    script, style = (COURSE / "live.js").read_text(encoding="utf-8"), (COURSE / "live.css").read_text(encoding="utf-8")
+    assert html.count(f"<script>\n{script}</script>") == html.count(f"<style>\n{style}</style>") == 1
+    assert not re.search("</?script|<!--", script, re.IGNORECASE), "a browser would not read this script to its end"
+
+
+def test_text_cannot_end_a_script():
+    explorer = explore_probability()
+    explorer.live.presets = {"</script><script>alert(1)</script>": {"clip": 0.1}}
+    assert len(scripts_of(explorer.live._repr_html_())) == 2
 
 
 PAGE = "learn/timm_docs.html"
@@ -90,7 +122,7 @@ def test_arrow_keys_move_this_figure_and_no_other(page, site_url):
     assert path_of(page, "along-clip", "loss") == before["along-clip"]
 
 
-def test_the_page_draws_what_matplotlib_drew(page, site_url):
+def test_the_page_draws_the_same_curves_as_matplotlib(page, site_url):
     page.goto(f"{site_url}/index.html")
     lines = ["loss-positive", "loss-negative", "gradient-positive", "gradient-negative"]
 
@@ -102,7 +134,7 @@ def test_the_page_draws_what_matplotlib_drew(page, site_url):
     page.wait_for_function("before => document.querySelector('[id=explore-probability-loss-negative] path').getAttribute('d') != before", arg=path_of_start)
     for line in lines:
         drawn = numbers(line)
-        # matplotlib merges points that lie on a line, to a tenth of a pixel, and leaves out what lies far outside the axes.
+        # matplotlib merges points on a straight line, to a tenth of a pixel, and drops points far outside the axes.
         inside = [(x, y) for x, y in zip(saved[line][::2], saved[line][1::2]) if y > 0]
         assert len(inside) > 20
         np.testing.assert_allclose(np.interp([x for x, _ in inside], drawn[::2], drawn[1::2]), [y for _, y in inside], atol=0.2)
@@ -141,10 +173,10 @@ def test_presets_reset_and_copy(new_context, site_url):
     figure.locator("[data-live=code]", has_text="gamma_neg=4").wait_for()
     drawn = path_of(page, "explore-probability", "loss-negative")
     figure.get_by_role("button", name="timm").click()
-    assert path_of(page, "explore-probability", "loss-negative") == drawn and start != drawn  # the same curve, in the page's own digits
+    assert path_of(page, "explore-probability", "loss-negative") == drawn and start != drawn  # the same curve as text of the page, not of matplotlib
 
 
-def test_a_setting_is_in_the_address_and_comes_back(page, site_url):
+def test_settings_are_restored_from_the_address(page, site_url):
     page.goto(f"{site_url}/{PAGE}")
     slider(page, "along-clip", "gamma_neg").fill("2.5")
     slider(page, "with-smoothing", "eps").fill("0.3")
@@ -157,15 +189,15 @@ def test_a_setting_is_in_the_address_and_comes_back(page, site_url):
 
 
 @pytest.mark.parametrize("query, value", [("gamma_neg=99", "8.0"), ("gamma_neg=-3", "0.0"), ("gamma_neg=much", "4.0"), ("gamma_neg=", "4.0"), ("other=1", "4.0")])
-def test_an_address_out_of_range_does_no_harm(page, site_url, query, value):
-    complaints = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+def test_invalid_settings_in_the_address(page, site_url, query, value):
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{site_url}/index.html#explore-probability?{query}")
     page.wait_for_function("value => document.querySelector('#explore-probability output').textContent == value", arg=value)
-    assert complaints == []
+    assert errors == []
 
 
-def test_without_javascript_the_figure_is_there(new_context, site_url):
+def test_the_figure_without_javascript(new_context, site_url):
     page = new_context(java_script_enabled=False).new_page()
     page.goto(f"{site_url}/index.html")
     figure = page.locator("#explore-probability")
@@ -181,10 +213,10 @@ def test_the_figure_is_within_the_first_screen(new_context, site_url):
     assert box["y"] + box["height"] < 900
 
 
-def test_what_changes_is_said_once_it_rests(page, site_url):
+def test_the_reading_is_announced_after_a_pause(page, site_url):
     page.goto(f"{site_url}/index.html")
-    said = page.locator("#explore-probability [data-live=announced]")
-    assert said.get_attribute("aria-live") == "polite" and said.inner_text() == ""
+    announcement = page.locator("#explore-probability [data-live=announced]")
+    assert announcement.get_attribute("aria-live") == "polite" and announcement.inner_text() == ""
     slider(page, "explore-probability", "clip").fill("0.2")
     page.locator("#explore-probability [data-live=announced]", has_text="below p = 0.20").wait_for()
     assert slider(page, "explore-probability", "clip").get_attribute("aria-valuetext") == "0.20"
@@ -192,15 +224,15 @@ def test_what_changes_is_said_once_it_rests(page, site_url):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["index.html", PAGE])
-def test_nobody_is_shut_out(new_context, site_url, name, scheme):
+def test_figures_are_accessible(new_context, site_url, name, scheme):
     page = new_context(color_scheme=scheme).new_page()
     page.goto(f"{site_url}/{name}")
     page.evaluate("document.querySelector('.asl-live form').scrollIntoView()")
-    found = Axe().run(page, context=".asl-live")
-    assert found.violations_count == 0, found.generate_report()
+    results = Axe().run(page, context=".asl-live")
+    assert results.violations_count == 0, results.generate_report()
 
 
-def test_dark_and_light_change_the_lines(new_context, site_url):
+def test_line_colors_follow_the_color_scheme(new_context, site_url):
     strokes = []
     for scheme in ["light", "dark"]:
         page = new_context(color_scheme=scheme).new_page()
@@ -213,26 +245,26 @@ def scripts_of(text):
     return re.findall(r"<script>(.*?)</script>", text, flags=re.S)
 
 
-def test_a_page_holds_less_than_30_kb_of_its_script(site):
+def test_the_scripts_of_a_page_are_smaller_than_30_kb(site):
     text = (site / PAGE).read_text(encoding="utf-8")
     scripts = [script for script in scripts_of(text) if "aslLive" in script]
-    assert len(scripts) == 4  # what all share once, and one each
+    assert len(scripts) == 4  # live.js once, and one script for each of three figures
     assert sum(len(script.encode()) for script in scripts) < 30_000
     assert not re.search(r"\beval\(|new Function|\son\w+=", "".join(scripts))
 
 
-def test_it_works_under_a_strict_policy(page, tmp_path):
+def test_figures_work_under_a_strict_content_security_policy(page, tmp_path):
     torch.manual_seed(0)
     figures = [explore_probability(), explore_parameter("eps", torch.randn(3, 4), torch.arange(3), "single")]
     body = "".join(figure.live._repr_html_() for figure in figures)
     hashes = " ".join(f"'sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts_of(body))
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes}"
     (tmp_path / "page.html").write_text(f'<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}"><title>x</title>{body}', encoding="utf-8")
-    complaints = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    errors = []
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto((tmp_path / "page.html").as_uri())
     for figure in ["explore-probability", "explore-eps"]:
         slider(page, figure, "gamma_neg").fill("7")
         page.locator(f"#{figure} [data-live=code]", has_text="gamma_neg=7").wait_for()
-    assert complaints == []
+    assert errors == []

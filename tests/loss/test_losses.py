@@ -1,6 +1,7 @@
-"""What must hold for every input: the fast path against the equation, PyTorch's own losses and exact arithmetic, and the ways of torch."""
+"""The loss at any input: against the equation, PyTorch's own losses and exact arithmetic, and under autograd, torch.func, torch.compile and DDP."""
 import copy
 import functools
+import inspect
 import pickle
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-import asl_explainer.fast
+from asl_explainer import fast
 from asl_explainer.equation import asymmetric_loss_reference
 from asl_explainer.losses import AsymmetricLossMultiLabel, AsymmetricLossSingleLabel, asymmetric_loss, check_targets
 
@@ -75,20 +76,38 @@ def test_single_label_is_cross_entropy_without_focusing_and_never_more(classes, 
 
 
 @given(logit_lists, gammas, gammas, clips, st.sampled_from([0.0, 1e-8, 0.1]), st.booleans(), st.booleans(), st.integers(0, 2))
-def test_the_fast_path_equals_the_equation(values, gamma_neg, gamma_pos, clip, eps, constant, shift_focus, kind):
+def test_both_formulas_equal_the_equation(values, gamma_neg, gamma_pos, clip, eps, constant, shift_focus, kind):
     logits = torch.tensor(values, dtype=torch.float64, requires_grad=True)
     n = torch.arange(len(values))
     targets = [(n % 2).double(), (n % 5 == 4).double(), (n % 4).double() / 3][kind]
-    fast = asymmetric_loss(
-        logits, targets, gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip, eps=eps,
-        disable_torch_grad_focal_loss=constant, shift_focus=shift_focus, reduction="none",
-    )  # fmt: skip
-    plain = asymmetric_loss_reference(logits, targets, gamma_neg, gamma_pos, clip, eps, constant, shift_focus)
-    torch.testing.assert_close(fast, plain, rtol=1e-7, atol=1e-10)
-    # On the edge of the margin or of the floor either slope is right.
-    p = logits.sigmoid()
+    settings = fast.Settings(gamma_neg, gamma_pos, clip, eps, constant, shift_focus, 1.0)
+    plain = asymmetric_loss_reference(logits, targets, *settings)
+    # At the edge of the margin or of the floor either slope is right.
+    p = logits.detach().sigmoid()
     off_edge = ((p - clip).abs() > 1e-6) & ((p - eps).abs() > 1e-6 * eps) & ((1 - (p - clip).clamp(min=0) - eps).abs() > 1e-6 * eps)
-    torch.testing.assert_close(gradient(fast, logits)[off_edge], gradient(plain, logits)[off_edge], rtol=1e-6, atol=1e-9)
+    for formula in [fast._soft_targets] + [fast._hard_targets] * (kind < 2 and shift_focus):
+        weight, log, slope = formula(logits.detach(), targets, 1 - targets, settings)
+        torch.testing.assert_close(-weight * log, plain.detach(), rtol=1e-7, atol=1e-10)
+        torch.testing.assert_close(slope[off_edge], gradient(asymmetric_loss_reference(logits, targets, *settings), logits)[off_edge], rtol=1e-6, atol=1e-9)
+    loss = asymmetric_loss(logits, targets, **dict(zip(fast.Settings._fields, settings)), reduction="none")
+    torch.testing.assert_close(loss, plain, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("settings", [{}, {"eps": 0}, {"gamma_pos": 0}, {"gamma_neg": 2.5, "gamma_pos": 2, "clip": 0, "eps": 0}], ids=str)
+def test_single_precision_has_the_digits_of_the_equation(settings):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.cat([torch.randn(5_000, generator=generator) * 4, torch.linspace(-110, 110, 221)]).requires_grad_()
+    for targets in [(torch.rand(len(logits), generator=generator) < 0.3).float(), torch.rand(len(logits), generator=generator)]:
+        loss = asymmetric_loss(logits, targets, **settings, reduction="none")
+        plain = asymmetric_loss_reference(logits, targets, **settings)
+        torch.testing.assert_close(loss, plain, rtol=2e-5, atol=2e-7)
+        torch.testing.assert_close(gradient(loss, logits), gradient(plain, logits), rtol=2e-5, atol=2e-6)
+
+
+def test_function_and_module_take_every_setting_of_the_equation():
+    for takes in [asymmetric_loss, AsymmetricLossMultiLabel]:
+        assert set(fast.Settings._fields) <= set(inspect.signature(takes).parameters)
+    assert AsymmetricLossMultiLabel().settings == tuple(inspect.signature(AsymmetricLossMultiLabel).parameters)
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (0, 3), (4, 1), (2, 3, 4, 5)])
@@ -101,15 +120,16 @@ def test_any_shape(shape, reduction):
 
 
 @pytest.mark.parametrize("settings", [{}, {"eps": 0}, {"gamma_neg": torch.linspace(0, 4, 100), "clip": torch.linspace(0, 0.3, 100), "pos_weight": torch.linspace(1, 3, 100)}], ids=["default", "exact", "per class"])
-def test_several_blocks_are_as_good_as_one(monkeypatch, settings):
-    logits, targets = torch.randn(7, 100, dtype=torch.float64, requires_grad=True), (torch.rand(7, 100) < 0.1).double()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_several_blocks_are_as_good_as_one(monkeypatch, settings, dtype):
+    logits, targets = torch.randn(7, 100, dtype=dtype, requires_grad=True), (torch.rand(7, 100) < 0.1).to(dtype)
     targets[3:5] *= 0.7  # some blocks are soft, some are not
-    whole = asymmetric_loss(logits, targets, **settings)
-    slope = gradient(whole, logits)
-    monkeypatch.setattr(asl_explainer.fast, "_BLOCK", 64)
+    at_once = asymmetric_loss(logits, targets, **settings)
+    slope = gradient(at_once, logits)
+    monkeypatch.setattr(fast, "_BLOCK", 64)
     for reduction in ["sum", "none"]:
         loss = asymmetric_loss(logits, targets, **settings, reduction=reduction)
-        torch.testing.assert_close(loss.sum(), whole)
+        torch.testing.assert_close(loss.sum(), at_once)
         torch.testing.assert_close(gradient(loss, logits), slope)
     targets[6, 99] = 1.5
     with pytest.raises(ValueError, match=r"targets contain 1\.5"):
@@ -118,8 +138,9 @@ def test_several_blocks_are_as_good_as_one(monkeypatch, settings):
 
 @pytest.mark.parametrize("gamma_pos", [0, 1, 2, 3, 4, 5, 0.5])
 @pytest.mark.parametrize("constant", [False, True])
-def test_whole_exponents_are_no_exception(gamma_pos, constant):
-    logits, targets = some_batch()
+def test_small_whole_exponents_equal_the_equation(gamma_pos, constant):
+    logits, targets = (x.detach().float() for x in some_batch())
+    logits.requires_grad_()
     for gamma_neg in [0, 1, 2, 3, 4, 5, 8, 2.5]:
         settings = {"gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "disable_torch_grad_focal_loss": constant}
         fast, plain = asymmetric_loss(logits, targets, **settings, pos_weight=3, reduction="none"), asymmetric_loss_reference(logits, targets, **settings, pos_weight=3)
@@ -175,7 +196,7 @@ def test_without_a_floor_the_loss_is_exact(gamma_neg, gamma_pos, clip, y):
     torch.testing.assert_close(gradient(loss, logits), exact[:, 1], rtol=1e-6, atol=0)
 
 
-# -- a citizen of torch
+# -- autograd, torch.func, torch.compile, DDP
 
 SETTINGS = [{}, {"gamma_neg": 2, "gamma_pos": 2, "clip": 0, "eps": 0}, {"gamma_neg": 1.5, "shift_focus": False}, {"reduction": "none", "pos_weight": 3.0}]
 
@@ -216,7 +237,7 @@ def test_functional_transforms():
 
 @pytest.fixture
 def compiled():
-    "torch.compile, which has forgotten what it compiled before: it does a function in eight ways and then refuses."
+    "torch.compile with an empty cache: it compiles a function at most eight times."
     torch._dynamo.reset()
     return functools.partial(torch.compile, fullgraph=True)
 
@@ -307,11 +328,11 @@ def one_rank(rank, world, file, results):
     model = torch.nn.Linear(8, 5)
     inputs, targets = torch.randn(4, 8), (torch.rand(4, 5) < 0.3).float()
     parallel = torch.nn.parallel.DistributedDataParallel(model)
-    share = slice(rank * 4 // world, (rank + 1) * 4 // world)
-    AsymmetricLossMultiLabel(reduction="mean")(parallel(inputs[share]), targets[share]).backward()
+    rows = slice(rank * 4 // world, (rank + 1) * 4 // world)
+    AsymmetricLossMultiLabel(reduction="mean")(parallel(inputs[rows]), targets[rows]).backward()
     if rank == 0:
         results.put(model.weight.grad.numpy().tolist())
-    dist.barrier()  # none leaves while another still talks to it
+    dist.barrier()  # wait for the other rank before leaving
     dist.destroy_process_group()
 
 

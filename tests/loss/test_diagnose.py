@@ -1,4 +1,4 @@
-"""A report of a hundred million labels in bounded memory, and files that must not be executed."""
+"""A report on 100 million labels in bounded memory, and files with code that must not be executed."""
 import json
 import pickle
 import subprocess
@@ -15,7 +15,7 @@ COMMAND = Path(sys.executable).with_name("asl-explainer")
 
 
 class Trap:
-    "Writes a file when it is unpickled."
+    "Creates a file when it is unpickled."
 
     def __init__(self, path):
         self.path = path
@@ -25,22 +25,23 @@ class Trap:
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".pt", ".csv"])
-def test_a_pickle_is_never_executed(tmp_path, capsys, suffix):
-    trap, file, good = tmp_path / "sprung", tmp_path / f"logits{suffix}", tmp_path / "targets.npy"
-    np.save(good, np.zeros((2, 2)))
+def test_a_pickle_is_not_executed(tmp_path, capsys, suffix):
+    created, file, valid = tmp_path / "created", tmp_path / f"logits{suffix}", tmp_path / "targets.npy"
+    np.save(valid, np.zeros((2, 2)))
     if suffix == ".npy":
-        np.save(file, np.array([[Trap(trap)]], dtype=object), allow_pickle=True)
+        np.save(file, np.array([[Trap(created)]], dtype=object), allow_pickle=True)
     elif suffix == ".pt":
-        torch.save(Trap(trap), file)
+        torch.save(Trap(created), file)
     else:
-        file.write_bytes(pickle.dumps(Trap(trap)))
-    for arguments in [(file, good), (good, file)]:
+        file.write_bytes(pickle.dumps(Trap(created)))
+    for arguments in [(file, valid), (valid, file)]:
         assert main(["diagnose", *map(str, arguments)]) == 1
         assert f"{file.name} does not hold plain numbers" in capsys.readouterr().err
-    assert not trap.exists()
+    assert not created.exists()
 
 
-def test_the_command_reports_a_hundred_million_labels_within_two_gibibytes(tmp_path):
+@pytest.mark.slow
+def test_the_command_reports_on_100_million_labels_within_2_gib(tmp_path):
     rows, classes = 10**5, 10**3
     logits = np.lib.format.open_memmap(tmp_path / "logits.npy", "w+", np.float32, (rows, classes))
     targets = np.lib.format.open_memmap(tmp_path / "targets.npy", "w+", np.uint8, (rows, classes))
@@ -48,7 +49,7 @@ def test_the_command_reports_a_hundred_million_labels_within_two_gibibytes(tmp_p
     for start in range(0, rows, 1000):
         logits[start : start + 1000] = block
         targets[start : start + 1000, :30] = 1
-    logits[77_777, 777] = 20  # the label that is contradicted most
+    logits[77_777, 777] = 20  # the label that the model contradicts most
     logits.flush(), targets.flush()
     del logits, targets
 

@@ -35,6 +35,6 @@ timm.AsymmetricLossSingleLabel(smoothing=0.1)  # type: ignore[call-arg]
 def test_the_types_are_as_they_are_used(tmp_path, request):
     (tmp_path / "use.py").write_text(USE)
     cache = request.config.cache.mkdir("mypy")  # what it knows of torch takes a quarter of a minute to learn
-    checked = [tmp_path / "use.py", ROOT / "asl_explainer/losses.py", *(ROOT / "asl_explainer/dialects").glob("*.py")]
+    checked = [tmp_path / "use.py", ROOT / "asl_explainer/losses.py", *(ROOT / "asl_explainer/dropin").glob("*.py")]
     done = subprocess.run([sys.executable, "-m", "mypy", "--warn-unused-ignores", "--cache-dir", cache, *checked], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

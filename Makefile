@@ -6,13 +6,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := $(VENV)/.peers
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help docs build test test-paddle bench lighthouse experiments lab notebooks new-venv
+.PHONY: help docs build test test-loss test-all test-paddle browser bench lighthouse experiments lab notebooks new-venv
 
 help:
 	@echo 'make docs         build the site and serve it at a printed address'
 	@echo 'make test         test the notebooks, the package and the site'
+	@echo 'make test-loss    test the loss and its notebooks only (2 minutes)'
+	@echo 'make test-all     test what takes long too: training again, 10^8 labels'
 	@echo 'make test-paddle  compare with PaddlePaddle itself, in an environment of its own (1 GB)'
 	@echo 'make build        build the site into _docs/'
 	@echo 'make bench        measure what the losses, a slider, an import and a build cost, side by side'
@@ -22,22 +26,27 @@ help:
 	@echo 'make notebooks    export, execute and clean the notebooks, and write README.md'
 
 docs: $(READY)
-	$(BIN)/asl-docs serve
+	$(BIN)/python -m tools serve
 
 build: $(READY)
-	$(BIN)/asl-docs build
+	$(BIN)/python -m tools build
 
-test: $(READY)
-	@echo '== the notebooks as tests'
-	$(BIN)/nbdev_test --do_print
-	@echo '== the package, the builder and the site in a browser'
-	$(BIN)/python tests/browser.py
-	$(BIN)/python -m pytest
+test: $(PEERS) browser
+	$(PYTEST) -m 'not slow'
+
+test-loss: $(PEERS)
+	$(PYTEST) -m 'loss and not slow'
+
+test-all: $(PEERS) browser
+	$(PYTEST)
 
 test-paddle: .venv-paddle/.ready
-	.venv-paddle/bin/python tests/paddle_vectors.py $(if $(PORT),--port '$(PORT)')
+	.venv-paddle/bin/python tests/loss/paddle_vectors.py $(if $(PORT),--port '$(PORT)')
 
-bench: $(READY)
+browser: $(READY)
+	$(BIN)/python tests/browser.py
+
+bench: $(PEERS)
 	$(BIN)/python benchmarks/losses.py
 	$(BIN)/python benchmarks/explore.py
 	$(BIN)/python benchmarks/imports.py
@@ -52,19 +61,23 @@ experiments: $(READY)
 lab: $(READY)
 	$(BIN)/jupyter lab --notebook-dir nbs $(if $(filter 0,$(shell id -u)),--allow-root)
 
-notebooks: $(READY)
+notebooks: $(PEERS)
 	$(BIN)/nbdev_export
 	find nbs -name '*.ipynb' -not -path '*/.*' -exec $(BIN)/jupyter execute --inplace {} +
-	$(BIN)/asl-docs clean
+	$(BIN)/python -m tools clean
 	$(BIN)/python images/card.py
-	$(BIN)/asl-docs readme
+	$(BIN)/python -m tools readme
 
 # The environment is brought up to date when what it should hold has changed.
-$(READY): settings.ini setup.py pyproject.toml constraints.txt requirements-peers.txt
+$(READY): settings.ini setup.py pyproject.toml constraints.txt
 	@echo '== setting up $(VENV): this takes a few minutes the first time'
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory new-venv
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]' || \
-	  { echo 'The installation failed: see above. Once that is mended, run make again and it goes on.'; exit 1; }
+	$(BIN)/python -m pip install --no-compile --constraint constraints.txt --editable '.[dev]' || \
+	  { echo 'The installation failed: see above. Once that is fixed, run make again and it goes on.'; exit 1; }
+	touch $@
+
+# The implementations that tests compare with; only their loss files are loaded.
+$(PEERS): $(READY) requirements-peers.txt
 	$(BIN)/python -m pip install --no-deps --requirement requirements-peers.txt
 	touch $@
 

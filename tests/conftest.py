@@ -1,3 +1,4 @@
+"""What the tests of all three folders share: the built site, a small project, programs that run beside a test."""
 import functools
 import hashlib
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 import browser as browser_finder
 import nbformat
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 # A property is about what is computed, not about how long it takes on a busy machine.
@@ -21,6 +23,15 @@ settings.load_profile("untimed")
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
+
+
+def pytest_collection_modifyitems(items):
+    "`pytest -m loss` runs the tests of the loss, here and in the notebooks. What a file builds once stays in one process."
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests/loss"):
+            item.add_marker("loss")
+        if item.path.name == "test_package.py":
+            item.add_marker(pytest.mark.xdist_group("package"))
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +47,17 @@ def browser_type_launch_args(browser_type_launch_args):
     return {**browser_type_launch_args, "executable_path": path, "args": args}
 
 
-def asl_docs(folder, *arguments, **kwargs):
-    "Run the command asl-docs in a folder."
-    return subprocess.run([BIN / "asl-docs", *arguments], cwd=folder, capture_output=True, text=True, timeout=900, **kwargs)
+def tools(folder, *arguments, **kwargs):
+    "Run `python -m tools` in a folder."
+    command = [sys.executable, "-m", "tools", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, **kwargs)
+
+
+def built(project):
+    "Build a project's site and return it."
+    done = tools(project, "build")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project / "_docs"
 
 
 @contextmanager
@@ -81,10 +100,13 @@ def digests(folder):
 
 
 @pytest.fixture(scope="session")
-def site():
-    "This project's site, built."
-    built = asl_docs(ROOT, "build", "--renderer", "smalldocs")
-    assert built.returncode == 0, built.stdout + built.stderr
+def site(tmp_path_factory, worker_id):
+    "This project's site, built once for all processes of a test run."
+    shared = tmp_path_factory.getbasetemp().parent if worker_id != "master" else tmp_path_factory.getbasetemp()
+    with FileLock(shared / "site.lock"):
+        if not (shared / "site.built").exists():
+            built(ROOT)
+            (shared / "site.built").touch()
     return ROOT / "_docs"
 
 
@@ -102,24 +124,34 @@ def site_url(site):
         server.shutdown()
 
 
-def write_notebook(path, title, *sources):
-    "A small notebook: a title, then code."
-    cells = [nbformat.v4.new_markdown_cell(f"# {title}", id="title")]
-    cells += [nbformat.v4.new_code_cell(source, id=f"code-{n}") for n, source in enumerate(sources, 1)]
+def write_notebook(path, title, *cells, text=""):
+    "A small notebook: a title, a text, then code; a cell can be a pair of its source and the data of its output."
+    markdown = [nbformat.v4.new_markdown_cell(f"# {title}\n\n> A small page", id="title"), nbformat.v4.new_markdown_cell(text, id="text")]
+    notebook = nbformat.v4.new_notebook(cells=markdown if text else markdown[:1])
+    for number, cell in enumerate(cells, 1):
+        source, data = (cell, None) if isinstance(cell, str) else cell
+        outputs = [nbformat.v4.new_output("display_data", data)] if data else []
+        notebook.cells.append(nbformat.v4.new_code_cell(source, id=f"code-{number}", outputs=outputs))
     path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    nbformat.write(notebook, path)
 
 
 @pytest.fixture
 def small_project(tmp_path):
-    "A project like this one with two small pages of its own."
+    "A project like this one with two small pages of its own, and a package that is soon imported."
     root = tmp_path / "project"
-    shutil.copytree(ROOT / "asl_explainer", root / "asl_explainer", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ["settings.ini", "constraints.txt"]:
-        shutil.copy(ROOT / name, root)
-    (root / "_quarto.yml").write_text("project: {type: website, output-dir: _docs}\nmetadata-files: [nbdev.yml]\nformat: {html: {theme: litera}}\n")
+    shutil.copytree(ROOT / "tools", root / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "settings.ini", root)
+    (root / "asl_explainer").mkdir()
+    (root / "asl_explainer/__init__.py").touch()
+    shutil.copy(ROOT / "asl_explainer/_modidx.py", root / "asl_explainer")
+    (root / "images").mkdir()
+    (root / "_quarto.yml").write_text(
+        "project: {type: website, output-dir: _docs, post-render: ../tools/finish.py}\n"
+        "metadata-files: [nbdev.yml]\nwebsite: {repo-actions: [issue]}\nformat: {html: {theme: litera, toc: true}}\n"
+    )
     (root / "nbs").mkdir()
     (root / "nbs/_quarto.yml").symlink_to("../_quarto.yml")
     write_notebook(root / "nbs/index.ipynb", "Landing", "40 + 2")
-    write_notebook(root / "nbs/learn/chapter.ipynb", "Chapter", "'first ' + 'edition'")
+    write_notebook(root / "nbs/learn/chapter.ipynb", "Chapter", "'first edition'")
     return root

@@ -1,0 +1,122 @@
+"""The notebooks and what is made from them: the exported files, the saved outputs, README.md."""
+import json
+import re
+import shutil
+import subprocess
+
+import nbformat
+import pytest
+from conftest import BIN, ROOT, digests
+from nbclient import NotebookClient
+
+from tools.processors import drop_widget_views
+from tools.readme import notebook_to_readme
+
+NBS = ROOT / "nbs"
+NOTEBOOKS = sorted(path.relative_to(NBS).as_posix() for path in NBS.rglob("*.ipynb") if not any(part.startswith((".", "_")) for part in path.relative_to(NBS).parts))
+LOSS = ("api/equation", "api/fast", "api/losses", "api/adaptive", "api/diagnose", "api/dropin/")
+
+
+def read(name):
+    return nbformat.read(NBS / name, as_version=4)
+
+
+def copy_of_the_project(folder):
+    "The files that nbdev reads and writes."
+    for name in ["nbs", "asl_explainer"]:
+        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", ".*", "nbdev.yml"))
+    for name in ["settings.ini", "pyproject.toml", "_quarto.yml"]:
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+@pytest.mark.parametrize("command, folder", [(["nbdev_export"], "asl_explainer"), (["python", "-m", "tools", "clean"], "nbs")])
+def test_exporting_and_cleaning_change_nothing(tmp_path, command, folder):
+    project = copy_of_the_project(tmp_path)
+    before = digests(project / folder)
+    done = subprocess.run([BIN / command[0], *command[1:]], cwd=project, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert digests(project / folder) == before, f"run `make notebooks` and commit what {' '.join(command)} changes"
+
+
+def test_cleaning_removes_what_ipywidgets_saved(tmp_path):
+    project = copy_of_the_project(tmp_path)
+    notebook = read("index.ipynb")
+    view = nbformat.v4.new_output("display_data", {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "IntSlider()"})
+    notebook.cells.append(nbformat.v4.new_code_cell("slider()", id="slider", outputs=[view]))
+    nbformat.write(notebook, project / "nbs/index.ipynb")
+    subprocess.run([BIN / "python", "-m", "tools", "clean"], cwd=project, check=True)
+    assert nbformat.read(project / "nbs/index.ipynb", as_version=4).cells[-1].outputs[0].data == {"text/plain": "IntSlider()"}
+
+
+def shown(outputs):
+    "What outputs show: text to the letter, in whatever pieces it was printed, and of a picture only its kind."
+    parts = []
+    for output in outputs:
+        if output.output_type == "error":
+            parts.append(output)
+        elif output.output_type != "stream":
+            data = {kind: content if kind.startswith("text/") else "a picture" for kind, content in output.data.items()}
+            parts.append({kind: content for kind, content in data.items() if not kind.startswith("application/vnd.jupyter.widget")})
+        elif parts and isinstance(parts[-1], list) and parts[-1][0] == output.name:
+            parts[-1][1] += output.text
+        else:
+            parts.append([output.name, output.text])
+    return parts
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.loss] * name.startswith(LOSS)) for name in NOTEBOOKS])
+def test_saved_outputs_are_what_executing_gives(name):
+    "This is also what runs the asserts of the notebooks."
+    saved, run = read(name), read(name)
+    for cell in run.cells:
+        if re.search(r"^#\|\s*eval:\s*false", cell.source, re.MULTILINE):
+            cell.metadata.tags = ["skip-execution"]
+    NotebookClient(run, kernel_name="python3", timeout=300, resources={"metadata": {"path": str((NBS / name).parent)}}).execute()
+    for before, after in zip(saved.cells, run.cells, strict=True):
+        if before.cell_type == "code":
+            assert shown(before.outputs) == shown(after.outputs), f"cell {before.id}: run `make notebooks`"
+            assert not any(output.get("name") == "stderr" for output in before.outputs), f"cell {before.id} complains"
+
+
+def test_readme_is_the_landing_page():
+    text, pictures = notebook_to_readme(read("index.ipynb"), "nbs")
+    assert (ROOT / "README.md").read_text() == text, "run `python -m tools readme`"
+    assert pictures
+    for path, svg in pictures.items():
+        assert (ROOT / path).read_text() == svg, "run `python -m tools readme`"
+
+
+def test_readme_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()):
+        assert target.startswith("https://") or (ROOT / target).is_file(), target
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_equations_are_numbered_in_order(name):
+    sources = [cell.source for cell in read(name).cells if cell.cell_type == "markdown"]
+    numbers = [int(number) for number in re.findall(r"\\tag\{(\d+)\}", "\n".join(sources))]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_no_widget_is_saved(name):
+    "A saved view shows 'model not found' when the notebook is opened."
+    assert not drop_widget_views(read(name))
+
+
+# A path of somebody's computer; and the beginnings that GitHub, AWS, PyPI, Hugging Face and OpenAI give their keys.
+PRIVATE = re.compile(r"(?<![\w.:/])(?:/(?:home|root|Users|tmp|work|private|opt|mnt)/|[A-Z]:\\\\)\w|site-packages|\b(?:gh[pousr]_|AKIA|pypi-AgE|hf_|sk-)\w{16,}|PRIVATE KEY-----")
+
+
+@pytest.mark.parametrize("leak", ["File /home/ann/nbs/a.py", "'/tmp/x1'", "C:\\\\Users", "lib/site-packages/torch", "ghp_" + "a1" * 12, "-----BEGIN PRIVATE KEY-----"])
+def test_a_leak_would_be_found(leak):
+    assert PRIVATE.search(leak)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_nothing_private_is_saved(name):
+    for cell in read(name).cells:
+        for text in [cell.source, *(json.dumps(output) for output in cell.get("outputs", []))]:
+            found = PRIVATE.search(text)
+            assert not found, f"cell {cell.id}: {text[max(0, found.start() - 40):found.end() + 40]}"

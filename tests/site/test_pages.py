@@ -1,0 +1,243 @@
+"""The built site, read by a program and in a real browser: whole, accessible, light, and safe."""
+import gzip
+import json
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import lxml.html
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from test_notebooks import NOTEBOOKS
+
+from tools.finish import MOVED
+
+PAGES = [str(Path(name).with_suffix(".html")) for name in NOTEBOOKS]
+VIEWPORTS = {"wide": {"width": 1280, "height": 900}, "phone": {"width": 375, "height": 800}}
+AXE = Axe()
+
+
+def parsed(site, page):
+    return lxml.html.document_fromstring((site / page).read_text(encoding="utf-8"))
+
+
+def test_every_notebook_is_a_page_and_moved_ones_lead_on(site):
+    assert sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html")) == sorted([*PAGES, *MOVED])
+
+
+@pytest.mark.parametrize("page_name", PAGES)
+def test_no_link_anchor_or_image_is_broken(site, page_name):
+    for target in parsed(site, page_name).xpath("//a/@href | //img/@src | //script/@src | //link[@rel='stylesheet']/@href"):
+        url = urlsplit(target)
+        if url.scheme in ("http", "https", "data"):
+            continue
+        path = (site / Path(page_name).parent / unquote(url.path)).resolve() if url.path else site / page_name
+        path = path / "index.html" if path.is_dir() else path
+        assert path.is_file(), target
+        if url.fragment and path.suffix == ".html":
+            assert parsed(site, path.relative_to(site.resolve())).xpath("//*[@id=$id]", id=unquote(url.fragment)), target
+
+
+@pytest.mark.parametrize("page_name", PAGES)
+def test_a_page_is_whole(site, page_name):
+    "It describes its pictures, leads to its notebook, says its version, and links to its own site by relative links."
+    tree = parsed(site, page_name)
+    assert all(picture.get("alt", "").strip() for picture in tree.xpath("//main//img"))
+    assert all(drawing.get("aria-label", "").strip() for drawing in tree.xpath("//main//svg"))
+    ids = tree.xpath("//@id")
+    assert len(ids) == len(set(ids)), "an id is given twice"
+    notebook = (site / page_name).with_suffix(".ipynb")
+    assert json.loads(notebook.read_text())["nbformat"] == 4
+    assert tree.xpath("string(//a[@download]/@href)") == notebook.name
+    source = f"asl-explainer/asl_explainer/blob/main/nbs/{Path(page_name).with_suffix('.ipynb')}"
+    outside = [link.split("/")[2] for link in tree.xpath("//a/@href") if link.endswith(source)]
+    imports_nbdev = re.search(r'"(from|import) nbdev', notebook.read_text())
+    assert outside == ["nbviewer.org"] if imports_nbdev else outside == ["colab.research.google.com", "nbviewer.org"]
+    assert tree.xpath("//a[contains(@href, '/edit/main/nbs/')]")
+    assert "Version" in tree.xpath("string(//footer)")
+    assert not tree.xpath("//a[starts-with(@href, 'https://asl-explainer.github.io')]")
+    assert tree.xpath("string(//meta[@property='og:image']/@content)") == "https://asl-explainer.github.io/asl_explainer/images/card.png"
+
+
+@pytest.mark.parametrize("page_name", PAGES)
+def test_a_page_weighs_little(site, page_name):
+    "HTML, stylesheets, scripts and inline SVG, gzipped, of which one theme is in use."
+    tree = parsed(site, page_name)
+    files = [site / page_name]
+    files += [(site / page_name).parent / source for source in tree.xpath("//script/@src | //link[@rel='stylesheet']/@href")]
+    assert sum(len(gzip.compress(path.read_bytes())) for path in files) <= 200_000
+    assert not tree.xpath("//img[starts-with(@src, 'data:')]")
+    assert all(picture.get("loading") == "lazy" and picture.get("width") for picture in tree.xpath("//main//img"))
+
+
+def test_fonts_weigh_little(site):
+    assert 0 < sum(path.stat().st_size for path in site.rglob("*.woff*")) <= 150_000
+
+
+@pytest.mark.parametrize("page_name", PAGES)
+def test_a_page_has_a_policy_and_no_script_in_an_attribute(site, page_name):
+    tree = parsed(site, page_name)
+    policy = tree.xpath("string(//meta[@http-equiv='Content-Security-Policy']/@content)")
+    scripts = policy.split("script-src ")[1].split(";")[0].split()
+    assert "default-src 'none'" in policy and scripts[0] == "'self'" and all(source.startswith("'sha256-") for source in scripts[1:])
+    assert tree.xpath("//@*[starts-with(name(), 'on')]") == []
+    assert tree.xpath("//head/*")[1].get("http-equiv"), "the policy has to come before what it rules"
+
+
+def violations(page, light, colours):
+    "What axe finds: in the dark only about colours, whose check is slow; on a phone they are the same on every page."
+    options = {"resultTypes": ["violations"], "rules": {"color-contrast": {"enabled": colours}}}
+    if light:
+        return AXE.run(page, options=options).response["violations"]
+    return AXE.run(page, options={**options, "runOnly": ["color-contrast"]}).response["violations"] if colours else []
+
+
+@pytest.mark.parametrize("page_name", PAGES)
+def test_a_page_loads_without_complaint_and_fits(new_context, site_url, page_name):
+    "Wide and on a phone, light and dark: no message, no request elsewhere, no sideways scrolling, and axe finds nothing."
+    wrong = []
+    for width, viewport in VIEWPORTS.items():
+        for scheme in ["light", "dark"]:
+            page = new_context(viewport=viewport, color_scheme=scheme).new_page()
+            said = []
+            page.on("console", lambda message: message.type in ("error", "warning") and said.append(message.text))
+            page.on("pageerror", lambda error: said.append(str(error)))
+            page.on("request", lambda request: request.url.startswith((site_url, "data:")) or said.append(f"fetches {request.url}"))
+            page.on("response", lambda response: response.status >= 400 and said.append(response.url))
+            page.goto(f"{site_url}/{page_name}", wait_until="load")
+            found = violations(page, light=scheme == "light", colours=width == "wide" or page_name == "index.html")
+            said += [f"{violation['id']}: {node['html'][:200]}" for violation in found for node in violation["nodes"]]
+            if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+                said.append("it scrolls sideways")
+            wrong += [f"{width}, {scheme}: {message}" for message in said]
+            page.context.close()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("old", sorted(MOVED))
+def test_an_address_that_a_page_had_leads_on(site_url, page, old):
+    complaints = []
+    page.on("console", lambda message: message.type in ("error", "warning") and complaints.append(message.text))
+    page.goto(f"{site_url}/{old}")
+    page.wait_for_url(f"{site_url}/{MOVED[old]}")
+    assert complaints == []
+
+
+def test_a_moved_page_is_found_without_refresh_and_by_no_search(site):
+    tree = parsed(site, "api/dialects/timm.html")
+    assert tree.xpath("string(//a/@href)") == "../dropin/timm.html"
+    assert tree.xpath("string(//link[@rel='canonical']/@href)") == "https://asl-explainer.github.io/asl_explainer/api/dropin/timm.html"
+    assert tree.xpath("string(//meta[@name='robots']/@content)") == "noindex"
+
+
+def test_the_sidebar_and_the_footer_lead_to_every_page(site):
+    tree = parsed(site, "index.html")
+    linked = {link.partition("#")[0].removeprefix("./") for link in tree.xpath("//nav[@id='quarto-sidebar']//a/@href | //footer//a/@href")}
+    assert set(PAGES) - {"404.html"} <= linked
+    assert tree.xpath("string(//*[@class='navbar-title'])") == "Asymmetric loss, explained"
+
+
+def test_programs_find_every_page(site):
+    llms, sitemap = (site / "llms.txt").read_text(), (site / "sitemap.xml").read_text()
+    for page_name in set(PAGES) - {"404.html"}:
+        assert f"/{Path(page_name).with_suffix('.ipynb')}): " in llms and f"/{page_name}</loc>" in sitemap
+    assert "lastmod" not in sitemap  # it would be the time of the build
+
+
+def test_links_to_names_lead_to_their_module(site):
+    links = parsed(site, "learn/timm_docs.html").xpath("//main//a[code='AsymmetricLossMultiLabel']/@href")
+    assert links and set(links) == {"../api/losses.html#asymmetriclossmultilabel"}
+
+
+def test_a_missing_page_finds_its_styles_at_any_address(site, page):
+    def publish(route):
+        path = urlsplit(route.request.url).path.removeprefix("/asl_explainer/")
+        there = (site / path).is_file()
+        route.fulfill(path=site / (path if there else "404.html"), status=200 if there else 404)
+
+    page.route("https://asl-explainer.github.io/**", publish)
+    page.goto("https://asl-explainer.github.io/asl_explainer/no/such/page.html")
+    assert page.evaluate("[...document.styleSheets].filter(sheet => sheet.href.includes('styles.css')).length") == 1
+    page.get_by_role("link", name="Gradients").first.click()
+    page.wait_for_url("https://asl-explainer.github.io/asl_explainer/learn/gradients.html")
+
+
+def test_the_timm_page_shows_its_numbers_and_three_plots(page, site_url):
+    page.goto(f"{site_url}/learn/timm_docs.html")
+    outputs = page.locator(".cell-output pre").all_inner_texts()
+    assert sum("tensor(1.7945)" in text for text in outputs) == 2
+    assert sum("tensor(3.1466)" in text for text in outputs) == 1
+    plots = page.locator(".cell-output svg[role=img]:not(.asl-live svg)")
+    assert plots.count() == 3
+    for plot in plots.all():
+        box = plot.bounding_box()
+        assert box["width"] > 300 and box["height"] > 150
+    cat = page.locator("main img")
+    cat.scroll_into_view_if_needed()  # it loads when it comes into view
+    cat.evaluate("img => img.decode()")
+    assert cat.count() == 1 and cat.evaluate("img => img.complete && img.naturalWidth") == 451
+
+
+def test_formulas_are_drawn_with_the_sites_own_font(page, site_url):
+    page.goto(f"{site_url}/learn/gradients.html")
+    assert page.evaluate("document.fonts.ready.then(() => document.fonts.check('16px \"ASL Math\"'))")
+    assert page.evaluate("[...document.fonts].filter(f => f.family.includes('ASL Math') && f.status == 'loaded').length") == 1
+    assert page.locator("math").count() > 10
+    assert not re.search(r"\\(frac|gamma|begin|sigma)", page.locator("main").inner_text())
+
+
+def test_search_finds_clip(page, site_url):
+    page.goto(f"{site_url}/index.html")
+    page.locator("#quarto-search input, input[type=search]").first.fill("clip")
+    results = page.locator("a[href*='timm_docs.html']:visible", has_text=re.compile("clip", re.I))
+    results.first.wait_for(timeout=5000)
+    results.first.click()
+    page.wait_for_url("**/learn/timm_docs.html**")
+
+
+def test_the_theme_switch_changes_figures_and_text(page, site_url):
+    page.emulate_media(color_scheme="light")
+    page.goto(f"{site_url}/learn/timm_docs.html")
+    colours = "() => [getComputedStyle(document.body).color, getComputedStyle(document.querySelector('.cell-output svg')).fill]"
+    light = page.evaluate(colours)
+    page.locator(".quarto-color-scheme-toggle:visible").first.click()
+    page.wait_for_function(f"before => ({colours})()[0] != before", arg=light[0])
+    text, figure = page.evaluate(colours)
+    assert text != light[0] and figure == text
+
+
+def test_a_script_that_was_smuggled_in_does_not_run(site, page, tmp_path):
+    smuggled = (site / "learn/faq.html").read_text().replace("</main>", "<script>document.title = 'smuggled'</script><img src=x onerror=\"document.title = 'smuggled'\"></main>")
+    (tmp_path / "page.html").write_text(smuggled)
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_timeout(300)
+    assert page.title() != "smuggled"
+
+
+def test_the_keyboard_reaches_the_text_first(page, site_url):
+    page.goto(f"{site_url}/learn/gradients.html")
+    page.keyboard.press("Tab")
+    link = page.locator(".skip-link")
+    assert link.bounding_box()["x"] >= 0 and link.evaluate("a => a == document.activeElement")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "quarto-document-content"
+
+
+def test_icons_are_still_drawn(page, site_url):
+    page.goto(f"{site_url}/learn/gradients.html")
+    assert page.evaluate("document.fonts.load('16px bootstrap-icons', '\\uf52a').then(fonts => fonts.length)") == 1
+    assert page.evaluate("getComputedStyle(document.querySelector('.bi-search'), '::before').content").strip('"') == "\uf52a"
+
+
+def test_reduced_motion_is_respected(new_context, site_url):
+    page = new_context(reduced_motion="reduce").new_page()
+    page.goto(f"{site_url}/index.html")
+    assert page.evaluate("[...document.querySelectorAll('*')].every(e => parseFloat(getComputedStyle(e).transitionDuration) == 0)")
+
+
+def test_print_leaves_the_chapter(page, site_url):
+    page.goto(f"{site_url}/learn/gradients.html")
+    page.emulate_media(media="print")
+    for menu in ["#quarto-header", "#quarto-sidebar", "#quarto-margin-sidebar", ".page-navigation", "figure input", ".code-copy-button"]:
+        assert page.locator(menu).first.is_hidden(), menu
+    assert page.locator("main h1").is_visible()

@@ -1,0 +1,275 @@
+"""Finishes a rendered site: pages that fetch nothing from elsewhere, accessible, linked to their notebooks, under a policy"""
+import base64
+import functools
+import hashlib
+import io
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from posixpath import relpath
+from typing import NamedTuple
+
+import pypandoc
+from fontTools import subset
+from lxml import html
+from lxml.html import fragment_fromstring as element
+from nbdev.config import get_config
+from PIL import Image
+
+from tools import BuildError
+
+OUTPUT = "//div[contains(@class, 'cell-output')]"
+LIVE = "ancestor::figure[contains(@class, 'asl-live')]"
+TOOLS = "//div[contains(@class, 'toc-actions')]"  # the links under a page's table of contents
+# What a browser fetches by itself when it opens a page.
+FETCHED = "//@src | //@srcset | //@poster | //object/@data | //link[not(contains('canonical alternate next prev', @rel))]/@href"
+FETCHED_BY_STYLE = re.compile(r"(?:url\(|@import)\s*['\"]?((?:https?:)?//[^'\")\s]+)")
+ACCESSIBLE = {
+    "//nav[contains(@class, 'navbar')]": {"aria-label": "Site"},
+    "//nav[contains(@class, 'quarto-secondary-nav')]": {"aria-label": "Place"},
+    "//nav[@id='quarto-sidebar']": {"aria-label": "Pages"},
+    "//nav[@id='TOC']": {"aria-label": "On this page"},
+    "//nav[contains(@class, 'page-navigation')]": {"aria-label": "Previous and next page"},
+    "//a[@role='navigation']": {"role": "button", "tabindex": "0"},  # it opens a section and leads nowhere
+    TOOLS: {"aria-label": "This page", "role": "navigation"},
+    "//div[contains(@class, 'sd-table')] | //span[contains(@class, 'math display')]": {"tabindex": "0"},  # they scroll on a phone
+    "//main[@id]": {"tabindex": "-1"},
+}
+# Styles may be inline because SVG has them in attributes; Bootstrap's small marks are data; the search fetches its index.
+POLICY = """default-src 'none'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+font-src 'self'; connect-src 'self'; base-uri 'self'; form-action 'none'"""
+SWITCH = """document.querySelectorAll('.quarto-color-scheme-toggle').forEach(
+  toggle => toggle.onclick = () => { window.smalldocsToggleScheme(); return false })"""
+BASE = "if (location.pathname.startsWith('{0}')) document.head.insertAdjacentHTML('afterbegin', '<base href={0}>')"
+MOVED = {f"api/dialects/{name}.html": f"api/dropin/{name}.html" for name in ("timm", "alibaba", "torch_ecg", "paddle")}
+MOVED |= {"api/site.html": "index.html", "api/pages.html": "index.html"}
+REDIRECT = """<!DOCTYPE html>
+<html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="default-src 'none'"><title>Moved</title>
+<meta name="robots" content="noindex"><link rel="canonical" href="{canonical}"><meta http-equiv="refresh" content="0; url={to}">
+<p>This page has moved: <a href="{to}">{to}</a></p></html>"""
+ICON = re.compile(r"\.(bi-[a-z0-9-]+)::before\{content:\"\\([0-9a-f]+)\"\}")
+
+
+class About(NamedTuple):
+    "What a page says about the project."
+
+    version: str  # with short hash and date of the last commit, inside a git repository
+    source: str  # the notebooks' folder on GitHub, such as user/repo/blob/main/nbs
+    address: str  # where the site is published, ending in a slash
+
+
+def cell_of(part) -> str:
+    "The id of the cell that a part of a page comes from."
+    return part.xpath("string(ancestor::div[starts-with(@id, 'cell-')]/@id)") or "the page"
+
+
+def draw_formulas(page) -> None:
+    "Puts MathML in place of TeX, which smalldocs leaves for KaTeX from another host; one pandoc call for all formulas."
+    spans = page.xpath("//span[contains(concat(' ', @class, ' '), ' math ')][not(*)]")
+    kinds = [{"t": "DisplayMath" if "display" in span.get("class") else "InlineMath"} for span in spans]
+    formulas = [{"t": "Math", "c": [kind, span.text.strip()[2:-2]]} for kind, span in zip(kinds, spans)]  # without \( \)
+    document = {"pandoc-api-version": [1, 23, 1], "meta": {}, "blocks": [{"t": "Para", "c": formulas}]}
+    command = [pypandoc.get_pandoc_path(), "--from=json", "--to=html", "--mathml", "--fail-if-warnings"]
+    done = subprocess.run(command, input=json.dumps(document), capture_output=True, text=True, encoding="utf-8")
+    if done.returncode:
+        raise BuildError(f"a formula cannot become MathML: {done.stderr.strip()}")
+    for span, math in zip(spans, re.findall(r"<math.*?</math>", done.stdout, re.DOTALL), strict=True):
+        span.text = None
+        span.append(element(math))
+    for loader in page.xpath("//script[contains(@src, '/katex')] | //link[contains(@href, '/katex')]"):
+        loader.drop_tree()
+
+
+def tidy(page, place: str, address: str) -> None:
+    "Unfolds solutions with their outputs, keeps live figures' scripts and styles once, and makes our links relative."
+    for fold in page.xpath("//details[contains(@class, 'code-fold')][summary = 'Solution']"):
+        fold.extend(list(fold.itersiblings()))
+    seen = set()
+    for part in page.xpath("//figure//script[not(@src)] | //figure//style"):
+        part.drop_tree() if part.text in seen else seen.add(part.text)
+    for link in page.xpath("//a[starts-with(@href, $address)]", address=address):
+        link.set("href", relpath(link.get("href").removeprefix(address) or ".", Path(place).parent.as_posix()))
+
+
+def own_ids(drawing, prefix: str) -> None:
+    "Prefixes the ids that a drawing refers to and removes the others, so that no two drawings share an id."
+    attributes = [(part, name, value) for part in drawing.iter("*") for name, value in part.attrib.items()]
+    patterns = {name: r"(^#)(.+)" if name.endswith("href") else r"(url\(#)([^)]+)" for _, name, _ in attributes}
+    used = {found[1] for _, name, value in attributes for found in re.findall(patterns[name], value)}
+    for part, name, value in attributes:
+        if name != "id":
+            part.set(name, re.sub(patterns[name], rf"\g<1>{prefix}\g<2>", value))
+        elif value in used:
+            part.set("id", prefix + value)
+        else:
+            del part.attrib["id"]
+
+
+def describe_pictures(page) -> None:
+    "Names inline drawings by their alternative text; fails for a picture without one."
+    for drawing in page.xpath("//svg[@alt]"):
+        drawing.attrib.update({"role": "img", "aria-label": drawing.attrib.pop("alt")})
+    for number, drawing in enumerate(page.xpath(f"{OUTPUT}//svg[not({LIVE})]"), 1):
+        own_ids(drawing, f"drawing-{number}-")
+    for picture in page.xpath(f"//img[not(@alt)] | {OUTPUT}//svg[not(@aria-label)]"):
+        raise BuildError(f"{cell_of(picture)} has a picture without a text alternative: give the cell `#| fig-alt:`")
+
+
+def take_out_pictures(page, place: str) -> dict[str, bytes]:
+    "Moves raster pictures out of the page; returns their contents by path beside the page."
+    pictures = {}
+    for picture in page.xpath("//img[starts-with(@src, 'data:image/png;') or starts-with(@src, 'data:image/jpeg;')]"):
+        kind, data = re.fullmatch(r"data:image/(\w+);base64,(.*)", picture.get("src"), re.DOTALL).groups()
+        content = base64.b64decode(data)
+        name = f"{Path(place).stem}_files/{hashlib.sha256(content).hexdigest()[:16]}.{kind}"
+        pictures[name] = content
+        size = dict(zip(("width", "height"), map(str, Image.open(io.BytesIO(content)).size)))
+        picture.attrib.update({**size, **picture.attrib, "src": name, "loading": "lazy"})
+    return pictures
+
+
+def check_sources(page) -> None:
+    "Fails for a script in an output, other than a live figure's, and for a page that fetches from another host."
+    for script in page.xpath(f"{OUTPUT}//script[not({LIVE})]"):
+        raise BuildError(f"{cell_of(script)} has a script in its output, which only a live figure may")
+    fetched = [url for url in page.xpath(FETCHED) if re.match(r"\s*(https?:)?//", url)]
+    fetched += [url for style in page.xpath("//style/text() | //@style") for url in FETCHED_BY_STYLE.findall(style)]
+    if fetched:
+        raise BuildError(f"the page would fetch {fetched[0]} from another host")
+
+
+def make_accessible(page) -> None:
+    "Names the landmarks, lets the keyboard reach what scrolls, starts with a link to the text, leaves out no heading level."
+    for path, attributes in ACCESSIBLE.items():
+        for part in page.xpath(path):
+            part.attrib.update(attributes)
+    for block in page.xpath("//pre"):
+        if max(map(len, block.text_content().splitlines()), default=0) > 30:
+            block.set("tabindex", "0")
+    for main in page.xpath("//main[@id]"):
+        page.body.insert(0, element(f'<a class="skip-link" href="#{main.get("id")}">Skip to the text</a>'))
+    above = [(0, 0)]  # of the headings that the next one can belong to: the level in the text, and on the page
+    for heading in page.xpath("//main//*[self::h1 or self::h2 or self::h3 or self::h4 or self::h5 or self::h6]"):
+        given = int(heading.tag[1])
+        above = [levels for levels in above if levels[0] < given]
+        above.append((given, above[-1][1] + 1))
+        if above[-1][1] < given:  # it moves up and looks as before
+            heading.tag = f"h{above[-1][1]}"
+            heading.set("class", f"{heading.get('class', '')} h{given}".strip())
+
+
+def say_source(page, place: str, about: About, colab: bool) -> None:
+    "Adds the version to the footer, and links to the page's notebook, in Colab only if it runs there."
+    for foot in page.xpath("//div[@class='nav-footer-center']"):
+        foot.append(element(f"<span>Version {about.version}</span>"))
+    path = Path(place).with_suffix(".ipynb")
+    links = {"Download the notebook": f'href="{path.name}" download'}
+    links |= {"Open in Colab": f'href="https://colab.research.google.com/github/{about.source}/{path}"'} if colab else {}
+    links |= {"Open in nbviewer": f'href="https://nbviewer.org/github/{about.source}/{path}"'}
+    for parent in page.xpath(TOOLS):
+        for text, link in links.items():
+            parent.append(element(f'<div class="action-links"><a class="toc-action" {link}>{text}</a></div>'))
+
+
+def secure(page) -> None:
+    "Gives a page its content security policy; fails for a script in an attribute."
+    for switch in page.xpath("//a[contains(@class, 'quarto-color-scheme-toggle')]"):
+        switch.attrib.pop("onclick", None)
+        switch.attrib.update({"role": "button", "href": "#"})
+    page.body.append(element(f"<script>{SWITCH}</script>"))
+    for handler in page.xpath("//@*[starts-with(name(), 'on')]"):
+        raise BuildError(f"{cell_of(handler.getparent())} has a script in an attribute: {handler[:60]}")
+    digests = {hashlib.sha256((script.text or "").encode()).digest() for script in page.xpath("//script[not(@src)]")}
+    hashes = sorted(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    policy = POLICY.format(scripts=" ".join(hashes))  # it comes after the character set and before anything that it rules
+    page.head.insert(1, element(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'))
+
+
+@functools.lru_cache(maxsize=500)  # the preview renders every page after a change, and most are as before
+def finish_page(source: str, place: str, about: About, colab: bool, strict: bool) -> tuple[str, dict[str, bytes]]:
+    "The finished page, and the pictures beside it by path; `place` is such as learn/gradients.html."
+    page = html.document_fromstring(source)
+    draw_formulas(page)
+    tidy(page, place, about.address)
+    describe_pictures(page)
+    pictures = take_out_pictures(page, place)
+    check_sources(page)
+    make_accessible(page)
+    say_source(page, place, about, colab)
+    if place == "404.html":  # it is shown at any address; its links start at the published site's root
+        page.head.insert(1, element(f"<script>{BASE.format('/' + about.address.split('/', 3)[3])}</script>"))
+    if strict:
+        secure(page)
+    return "<!DOCTYPE html>\n" + html.tostring(page, encoding="unicode") + "\n", pictures
+
+
+def finish_file(site: Path, path: Path, about: About, strict: bool) -> None:
+    "Finishes one page's file, unless it is finished, and puts its notebook and pictures beside it."
+    source, place = path.read_text(encoding="utf-8"), path.relative_to(site).as_posix()
+    if 'class="skip-link"' in source or place in MOVED:
+        return
+    code = (get_config().nbs_path / place).with_suffix(".ipynb").read_text(encoding="utf-8")
+    colab = not re.search(r'"\s*(from|import) nbdev\b', code)  # nbdev does not import beside Colab's own packages
+    try:
+        source, pictures = finish_page(source, place, about, colab, strict)
+    except BuildError as error:
+        cells = json.loads((site.parent / place).with_suffix(".ipynb").read_bytes())["cells"]  # which smalldocs numbers
+        named = re.sub(r"^cell-(\d+)(?= has)", lambda found: cells[int(found[1])]["id"], str(error))
+        raise BuildError(f"{place}: {named.replace('cell-', 'cell ', 1)}") from error
+    path.write_text(source, encoding="utf-8")
+    path.with_suffix(".ipynb").write_text(code, encoding="utf-8")
+    for name, content in pictures.items():
+        (path.parent / name).parent.mkdir(exist_ok=True)
+        (path.parent / name).write_bytes(content)
+
+
+def trim_icons(site: Path) -> None:
+    "Keeps of smalldocs' icon font and its stylesheet the icons that the site uses."
+    stylesheet = site / "site_libs/bootstrap-icons/bootstrap-icons.min.css"
+    font = stylesheet.parent / "fonts/bootstrap-icons.woff"
+    if font.is_file():
+        users = {path for path in site.rglob("*") if path.suffix in (".html", ".js", ".css")} - {stylesheet}
+        text = "".join(path.read_text(encoding="utf-8") for path in users)
+        names = set(re.findall(r"bi-[a-z0-9-]+", text))
+        rules = ICON.sub(lambda rule: rule[0] if rule[1] in names else "", stylesheet.read_text(encoding="utf-8"))
+        codes = [code for _, code in ICON.findall(rules)] + re.findall(r"content:\s*\"\\(f[0-9a-f]{3})\"", text)
+        subset.main([str(font), f"--unicodes={','.join(codes)}", "--flavor=woff", f"--output-file={font}"])
+        font.with_suffix(".woff2").unlink(missing_ok=True)
+        stylesheet.write_text(re.sub(r"src:url\([^;}]*", 'src:url("fonts/bootstrap-icons.woff")', rules), encoding="utf-8")
+
+
+def write_lists(site: Path, address: str) -> None:
+    "Writes llms.txt, a list of the notebooks, and takes the dates from sitemap.xml, which are those of the build."
+    text = ""
+    for path in sorted(site.rglob("*.ipynb"), key=lambda path: (path != site / "index.ipynb", path)):
+        if found := re.match(r"# (.+)\s+> (.+)", "".join(json.loads(path.read_bytes())["cells"][0]["source"])):
+            text = text or f"# {found[1]}\n\n> {found[2]}\n\n## Pages, as notebooks\n\n"
+            text += f"- [{found[1]}]({address}{path.relative_to(site).as_posix()}): {found[2]}\n"
+    (site / "llms.txt").write_text(text, encoding="utf-8")
+    if (sitemap := site / "sitemap.xml").is_file():
+        sitemap.write_text(re.sub(r"\s*<lastmod>.*?</lastmod>", "", sitemap.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def finish_site(site: Path, strict: bool) -> None:
+    "Finishes every page of a rendered site, in place; `strict` gives each one a policy."
+    settings = get_config()
+    failed, commit = subprocess.getstatusoutput("git log -1 --format=', commit %h of %cs'")
+    source = f"{settings.git_url.removeprefix('https://github.com/')}/blob/{settings.branch}/{settings.nbs_path.name}"
+    about = About(settings.version + (commit if not failed else ""), source, f"{settings.doc_host}{settings.doc_baseurl}/")
+    for path in site.rglob("*.css"):
+        if found := FETCHED_BY_STYLE.search(path.read_text(encoding="utf-8")):
+            raise BuildError(f"{path.relative_to(site)} would fetch {found[1]} from another host")
+    trim_icons(site)
+    for path in sorted(site.rglob("*.html")):
+        finish_file(site, path, about, strict)
+    write_lists(site, about.address)
+    for old, new in MOVED.items():
+        (site / old).parent.mkdir(parents=True, exist_ok=True)
+        to = relpath(new, Path(old).parent.as_posix())
+        (site / old).write_text(REDIRECT.format(canonical=about.address + new, to=to), encoding="utf-8")
+
+
+if __name__ == "__main__":  # by `_quarto.yml`, smalldocs and Quarto run this file after rendering
+    finish_site(Path(os.environ["QUARTO_PROJECT_OUTPUT_DIR"]).resolve(), strict="SMALLDOCS" in os.environ)

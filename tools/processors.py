@@ -1,0 +1,117 @@
+"""Our nbdev processors: what a notebook needs before smalldocs or Quarto renders it. settings.ini lists them"""
+import re
+import warnings
+from pathlib import Path
+
+from execnb.nbio import read_nb
+from nbdev.config import get_config
+from nbdev.doclinks import NbdevLookup
+from nbdev.processors import FilterDefaults
+
+from tools import BuildError
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+WRAPPED = ("api/", "learn/timm_docs.ipynb")  # pages on which long lines of code wrap
+LONGEST_TEXT = 100_000  # characters that a page shows of one output
+TAGGED = re.compile(r"^\$\$((?:(?!\$\$).)*?)\s*\\tag\{(\d+)\}\s*\$\$", re.DOTALL | re.MULTILINE)
+
+
+def name_of(notebook: str | Path) -> str:
+    "A notebook's path inside the notebooks' folder, such as learn/gradients.ipynb."
+    return Path(notebook).resolve().relative_to(get_config().nbs_path.resolve()).as_posix()
+
+
+class Filter(FilterDefaults):
+    "All processors, nbdev's and ours; an error names the notebook."
+
+    def __call__(self, nb):
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", "Found cells containing imports")  # nbdev would run their other code again
+                return super().__call__(nb)
+        except Exception as error:
+            raise BuildError(f"{name_of(nb.path_)}: {error.__cause__ or ''} {error}") from error
+
+
+class link_names(NbdevLookup):
+    "Links names in backticks to the module that the notebook means: the one that it exports, else what it imports."
+
+    def __init__(self, nb):
+        super().__init__()
+        code = "\n".join(cell.source for cell in read_nb(nb.path_).cells if cell.cell_type == "code")
+        imports = re.findall(r"^from (\S+) import (\([^)]*\)|.*)", code, re.MULTILINE)
+        self.meant = {name: f"{module}.{name}" for module, names in imports for name in re.findall(r"\w+", names)}
+        if module := re.search(r"^#\|\s*default_exp\s+(\S+)", code, re.MULTILINE):
+            prefix = f"{get_config().lib_name}.{module[1]}."
+            self.meant |= {name.removeprefix(prefix): name for name in self.syms if name.startswith(prefix)}
+
+    def __getitem__(self, name):
+        return super().__getitem__(self.meant.get(name, name))
+
+    def __call__(self, cell):
+        if cell.cell_type == "markdown":
+            cell.source = self.linkify(cell.source)
+
+
+class wrap_code:
+    "Lets long lines of code wrap on some pages: in cells, and in Markdown by the front matter."
+
+    def __init__(self, nb):
+        self.wraps = name_of(nb.path_).startswith(WRAPPED)
+
+    def __call__(self, cell):
+        if self.wraps and cell.cell_type == "code":
+            cell.source = f"#| code-overflow: wrap\n{cell.source}"
+        elif self.wraps and cell.cell_type == "raw":
+            cell.source = cell.source.replace("---\n", "---\ncode-overflow: wrap\n", 1)
+
+
+def drop_widget_views(notebook) -> bool:
+    "Removes ipywidgets' views and state, which show an error without their kernel; returns whether there were any."
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    views = [output.get("data", {}).pop(WIDGET_VIEW, None) for output in outputs]
+    return any([notebook["metadata"].pop("widgets", None), *views])
+
+
+class drop_widgets:
+    "Removes ipywidgets' views, for which Quarto would load scripts from other hosts."
+
+    def __init__(self, nb):
+        self.begin = lambda: drop_widget_views(nb)
+
+
+def raw_html(cell) -> None:
+    "Turns an HTML output into Markdown with a raw block: for `text/html` Quarto loads scripts from other hosts."
+    for output in cell.get("outputs", []):
+        html = "".join(output.get("data", {}).get("text/html", ""))
+        if html:
+            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", html)), default=0))
+            output["data"] = {"text/markdown": f"{fence}{{=html}}\n{html}\n{fence}"}
+
+
+def trim_svg(cell) -> None:
+    "Removes the XML prolog of a saved SVG, which has no place inside a page."
+    for output in cell.get("outputs", []):
+        svg = "".join(output.get("data", {}).get("image/svg+xml", ""))
+        if svg:
+            output["data"]["image/svg+xml"] = svg[svg.index("<svg") :]
+
+
+def number_equations(cell) -> None:
+    "Shows an equation's `\\tag{3}`, which MathML lacks, and gives it the anchor `#equation-3`."
+    if cell.cell_type == "markdown":
+        cell.source = TAGGED.sub(r'<span id="equation-\2"></span>\n\n$$\1\n\\qquad\\text{(\2)}\n$$', cell.source)
+
+
+def shorten_text(cell) -> None:
+    "Keeps the beginning of a printed text that is too long for a page."
+    for output in cell.get("outputs", []):
+        for texts, kind in [(output, "text"), (output.get("data", {}), "text/plain")]:
+            text = "".join(texts.get(kind, ""))
+            if len(text) > LONGEST_TEXT:
+                texts[kind] = f"{text[:LONGEST_TEXT]}\n... {len(text) - LONGEST_TEXT:,} more characters are left out"
+
+
+def prefix_ids(cell) -> None:
+    "Keeps a cell's id, which Quarto makes an id of the page, apart from the ids of figures and headings."
+    cell.id = f"cell-{cell.id}"

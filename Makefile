@@ -7,7 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := $(VENV)/.peers
-PYTEST = $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Two processes, each with its threads: one that waits must not keep a core busy.
+PYTEST = OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help docs build test test-loss test-all test-paddle browser bench lighthouse experiments lab notebooks new-venv

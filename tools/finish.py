@@ -24,7 +24,8 @@ OUTPUT = "//div[contains(@class, 'cell-output')]"
 LIVE = "ancestor::figure[contains(@class, 'asl-live')]"
 TOOLS = "//div[contains(@class, 'toc-actions')]"  # the links under a page's table of contents
 # What a browser fetches by itself when it opens a page.
-FETCHED = "//@src | //@srcset | //@poster | //object/@data | //link[not(contains('canonical alternate next prev', @rel))]/@href"
+LINKED = "//link[not(contains('canonical alternate next prev', @rel))]/@href | //image/@*[contains(name(), 'href')]"
+FETCHED = f"//@src | //@srcset | //@poster | //object/@data | {LINKED}"
 FETCHED_BY_STYLE = re.compile(r"(?:url\(|@import)\s*['\"]?((?:https?:)?//[^'\")\s]+)")
 ACCESSIBLE = {
     "//nav[contains(@class, 'navbar')]": {"aria-label": "Site"},

@@ -30,7 +30,8 @@ class Filter(FilterDefaults):
                 warnings.filterwarnings("error", "Found cells containing imports")  # nbdev would run their other code again
                 return super().__call__(nb)
         except Exception as error:
-            raise BuildError(f"{name_of(nb.path_)}: {error.__cause__ or ''} {error}") from error
+            cause = f"{error.__cause__!r}: " if error.__cause__ else ""
+            raise BuildError(f"{name_of(nb.path_)}: {cause}{error}") from error
 
 
 class link_names(NbdevLookup):
@@ -46,7 +47,7 @@ class link_names(NbdevLookup):
             self.meant |= {name.removeprefix(prefix): name for name in self.syms if name.startswith(prefix)}
 
     def __getitem__(self, name):
-        return super().__getitem__(self.meant.get(name, name))
+        return None if name.startswith("_") else super().__getitem__(self.meant.get(name, name))  # private: on no page
 
     def __call__(self, cell):
         if cell.cell_type == "markdown":
@@ -83,8 +84,7 @@ class drop_widgets:
 def raw_html(cell) -> None:
     "Turns an HTML output into Markdown with a raw block: for `text/html` Quarto loads scripts from other hosts."
     for output in cell.get("outputs", []):
-        html = "".join(output.get("data", {}).get("text/html", ""))
-        if html:
+        if html := "".join(output.get("data", {}).get("text/html", "")):
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", html)), default=0))
             output["data"] = {"text/markdown": f"{fence}{{=html}}\n{html}\n{fence}"}
 
@@ -92,8 +92,7 @@ def raw_html(cell) -> None:
 def trim_svg(cell) -> None:
     "Removes the XML prolog of a saved SVG, which has no place inside a page."
     for output in cell.get("outputs", []):
-        svg = "".join(output.get("data", {}).get("image/svg+xml", ""))
-        if svg:
+        if svg := "".join(output.get("data", {}).get("image/svg+xml", "")):
             output["data"]["image/svg+xml"] = svg[svg.index("<svg") :]
 
 

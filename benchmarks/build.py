@@ -51,6 +51,7 @@ def seconds_of_changes(folder):
         page = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]).new_page()
         page.goto(f"{address}{PAGE}.html")
         for number in range(REPEATS + 1):
+            time.sleep(1)  # the page has loaded what it needs, as when somebody reads it
             text.source = f"edition {number}\n\n{before}"
             start = time.monotonic()
             nbformat.write(notebook, path)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import namedtuple
+from contextlib import AbstractContextManager
 from itertools import repeat
-from numbers import Real
 
 import torch
 from torch import Tensor
@@ -41,9 +41,7 @@ _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input  # gradient * p *
 
 
 def _hard_targets(z, y, negative, settings, out=None):
-    """Weight, logarithm and slope of labels whose targets are 0 or 1; the loss is -weight * logarithm.
-
-    `negative` is 1 - y and is overwritten; `out` receives the slope, dL/dz."""
+    "Weight, logarithm and slope dL/dz, which goes into `out`, of targets 0 or 1; the loss is -weight * logarithm. Overwrites `negative`, 1 - y."
     gamma_neg, gamma_pos, clip, eps, constant_weight, _, pos_weight = settings
     limit = _LIMITS[z.dtype]
     exact = eps < math.exp(-limit)
@@ -57,7 +55,7 @@ def _hard_targets(z, y, negative, settings, out=None):
     distance, log = torch.sub(1, shifted), shifted.log()
     ratio = torch.div(distance, shifted, out=shifted)
 
-    numbers = isinstance(gamma_neg, Real) and isinstance(gamma_pos, Real)
+    numbers = not (isinstance(gamma_neg, Tensor) or isinstance(gamma_pos, Tensor))
     if numbers and gamma_neg in (1, 2, 3, 4) and gamma_pos in (0, 1):
         power = torch.maximum(distance, y).pow_(gamma_neg - 1)
         if gamma_pos == 0:  # a positive has weight 1, and 1 / shifted in place of distance / shifted
@@ -129,17 +127,12 @@ def _soft_targets(z, y, negative, settings, out=None):
 _checking = True
 
 
-class check_targets:
-    """Turn the check of the targets' range on or off: `check_targets(False)` from now on, or for a `with` block.
-
-    On a GPU the check makes each call wait for the device."""
+class check_targets(AbstractContextManager):
+    "Turn the check of the targets' range, for which each call on a GPU waits, on or off: from now on, or for a `with` block."
 
     def __init__(self, on: bool):
         global _checking
         self.before, _checking = _checking, on
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         check_targets(self.before)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 def parser() -> argparse.ArgumentParser:
     "The commands and their options."
-    meaning = "Builds the site into _docs/, serves it and updates it after each change, writes README.md, cleans the notebooks."
-    arguments = argparse.ArgumentParser(prog="python -m tools", description=meaning)
+    arguments = argparse.ArgumentParser("python -m tools", description="Makes the site and README.md, and cleans the notebooks.")
     arguments.add_argument("command", choices=["build", "serve", "readme", "clean"])
     arguments.add_argument("--renderer", choices=["smalldocs", "quarto"], default="smalldocs")
     arguments.add_argument("--port", type=int, help="for serve; without it, 8000 or the next free port")

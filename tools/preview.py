@@ -28,9 +28,8 @@ class Pages(RequestHandler):
     def get(self, path):
         docs = get_config().doc_path
         files = {file.relative_to(docs).as_posix(): file for file in docs.rglob("*") if file.is_file()}
-        file = files.get(path or "index.html")
-        self.set_status(200 if file else 404)
-        file = file or docs / "404.html"
+        self.set_status(200 if (path or "index.html") in files else 404)
+        file = files.get(path or "index.html", docs / "404.html")
         body = file.read_bytes() if file.is_file() else b"not found"
         script = f'<script src="/_preview/reload.js?{self.application.renders}"></script></body>'.encode()
         self.set_header("Content-Type", mimetypes.guess_type(file)[0] or "application/octet-stream")

@@ -49,6 +49,10 @@ class link_names(NbdevLookup):
     def __getitem__(self, name):
         return None if name.startswith("_") else super().__getitem__(self.meant.get(name, name))  # private: on no page
 
+    def link_line(self, line):
+        parts = re.split(r"(\[[^]]*\]\([^)]*\))", line)  # every other part is a link already
+        return "".join(part if number % 2 else NbdevLookup.link_line(self, part) for number, part in enumerate(parts))
+
     def __call__(self, cell):
         if cell.cell_type == "markdown":
             cell.source = self.linkify(cell.source)

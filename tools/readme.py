@@ -34,8 +34,7 @@ def notebook_to_readme(notebook, nbs: str) -> tuple[str, dict[str, str]]:
 def readme() -> None:
     "Writes README.md and its pictures from the landing page as it is saved."
     settings = get_config()
-    landing = nbformat.read(settings.nbs_path / "index.ipynb", as_version=4)
-    text, pictures = notebook_to_readme(landing, settings.nbs_path.name)
+    text, pictures = notebook_to_readme(nbformat.read(settings.nbs_path / "index.ipynb", as_version=4), settings.nbs_path.name)
     for path, content in {**pictures, "README.md": text}.items():
         (settings.config_path / path).write_text(content, encoding="utf-8")
 

@@ -169,6 +169,14 @@ def test_a_name_leads_to_the_module_that_a_notebook_means(project, module, addre
     assert f'href="../api/{address}.html#asymmetriclossmultilabel"' in page
 
 
+def test_a_name_in_a_link_stays_there(project):
+    source = "from asl_explainer.losses import asymmetric_loss"
+    write_notebook(project / CHAPTER, "Chapter", source, text="`asymmetric_loss`, [`asymmetric_loss`](../index.ipynb), [see `asymmetric_loss`](../index.ipynb)")
+    build("smalldocs")
+    links = re.findall(r'<a href="([^"]*)">(?:see )?<code>', (project / "_docs/learn/chapter.html").read_text())
+    assert links == ["../api/losses.html#asymmetric_loss", "../index.html", "../index.html"]
+
+
 def test_widgets_reach_no_renderer(project):
     view = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "IntSlider()"}
     processed = processed_of(project, ("slider()", view))

@@ -115,13 +115,20 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="session")
-def site_url(site):
-    "The built site's address, as a plain web server serves it."
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(site))) as server:
+@contextmanager
+def served(folder):
+    "A folder's address, as a plain web server serves it."
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def site_url(site):
+    "The built site's address."
+    with served(site) as address:
+        yield address
 
 
 def write_notebook(path, title, *cells, text=""):

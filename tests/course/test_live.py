@@ -166,6 +166,7 @@ def test_presets_reset_and_copy(new_context, site_url):
     figure.get_by_role("button", name="focal").click()
     code = "AsymmetricLossMultiLabel(gamma_neg=2, gamma_pos=2, clip=0, eps=1e-8)"
     figure.locator("[data-live=code]", has_text=code).wait_for()
+    figure.locator("[data-live=announced]", has_text="p =").wait_for()  # announced a moment later, it would replace "Copied"
     figure.get_by_role("button", name="Copy as Python").click()
     page.wait_for_function("() => document.querySelector('[data-live=announced]').textContent == 'Copied'")
     assert page.evaluate("navigator.clipboard.readText()") == code

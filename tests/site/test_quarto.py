@@ -9,7 +9,7 @@ import sys
 import lxml.html
 import pypandoc
 import pytest
-from conftest import ROOT, built, digests, tools
+from conftest import ROOT, built, digests, served, tools
 from smalldocs.config import load
 from test_notebooks import NOTEBOOKS
 from test_pages import PAGES
@@ -89,13 +89,14 @@ def test_quarto_makes_every_page(tmp_path, new_context):
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(path.relative_to(project / "_docs").as_posix() for path in (project / "_docs").rglob("*.html")) == sorted([*PAGES, *MOVED])
     wrong = []
-    for page_name in PAGES:
-        tree = lxml.html.parse(str(project / "_docs" / page_name))
-        assert tree.findtext(".//h1") and not tree.xpath("//script[contains(@src, '://')]")
-        page = new_context().new_page()
-        page.on("pageerror", lambda error: wrong.append(f"{page_name}: {error}"))
-        page.goto((project / "_docs" / page_name).as_uri())
-        page.context.close()
+    with served(project / "_docs") as address:
+        for page_name in PAGES:
+            tree = lxml.html.parse(str(project / "_docs" / page_name))
+            assert tree.findtext(".//h1") and not tree.xpath("//script[contains(@src, '://')]")
+            page = new_context().new_page()
+            page.on("pageerror", lambda error: wrong.append(f"{page_name}: {error}"))
+            page.goto(f"{address}/{page_name}")
+            page.context.close()
     assert wrong == []
     formulas = (project / "_docs/learn/gradients.html").read_text()
     assert formulas.count("<math") > 20 and not re.search(r"\\frac|\\tag", re.sub("<annotation.*?</annotation>", "", formulas, flags=re.DOTALL))

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import torch
 import torch.distributed
-from torch import Tensor
+from torch import Tensor, nn
 
-from .fast import _check_range
-from .losses import _check_number
+from .fast import _in_range
+from .losses import _as_shards, _check_number, _ignored_labels
 
 # %% auto #0
 __all__ = ['adapted', 'AdaptiveAsymmetry']
@@ -28,13 +28,16 @@ def adapted(
     return (gamma_neg + rate * (gap - target)).clamp(low, high)
 
 # %% ../nbs/api/adaptive.ipynb #controller
-class AdaptiveAsymmetry:
+class AdaptiveAsymmetry(nn.Module):
     """Adjusts gamma_neg until negatives are recognized better than positives by a target gap (arXiv 2009.14119, adaptive asymmetry).
 
-    Call `step` once per batch and assign the result to the loss. With `torch.distributed`, every process has to call
-    it, because it sums over all processes.
+    As a submodule of the model it follows the model to a device, into checkpoints, and into evaluation mode, where
+    `step` changes nothing. With `torch.distributed`, every process has to call `step`, because it sums over all of them.
 
     Raises `TypeError` for a setting that is not a number, `ValueError` for one that is out of range."""
+
+    gamma_neg: Tensor  # The current value: one number, or shape (C,)
+    sums: Tensor  # Running sums, shape (4,) or (4, C): p_t and number of positives, p_t and number of negatives
 
     def __init__(
         self,
@@ -45,7 +48,7 @@ class AdaptiveAsymmetry:
         high: float = 8.0,  # Upper bound of gamma_neg
         momentum: float = 0.9,  # Fraction of the running sums that a step keeps, in [0, 1)
         classes: int | None = None,  # Number of classes, the logits' last dimension, for one gamma_neg per class
-        ignore_index: float | None = None,  # Targets with this value are ignored
+        ignore_index: float | None = None,  # Targets with this value, which may be NaN, are ignored
     ):
         _check_number("target", target, -1, 1)
         _check_number("rate", rate, 0)
@@ -54,68 +57,57 @@ class AdaptiveAsymmetry:
         _check_number("high", high, low)
         if not low <= gamma_neg <= high:
             raise ValueError(f"gamma_neg is {gamma_neg!r}, expected a number from low to high, {low} to {high}")
+        super().__init__()
         self.target, self.rate, self.low, self.high, self.momentum, self.ignore_index = target, rate, low, high, momentum, ignore_index
         shape = () if classes is None else (classes,)
-        self._gamma_neg = torch.full(shape, float(gamma_neg), dtype=torch.float64)
-        self._sums = torch.zeros(4, *shape, dtype=torch.float64)  # running sums: p_t and number of positives, p_t and number of negatives
+        self.register_buffer("gamma_neg", torch.full(shape, float(gamma_neg), dtype=torch.float32))
+        self.register_buffer("sums", torch.zeros(4, *shape, dtype=torch.float32))
+
+    def _apply(self, fn, recurse=True):  # a model in half precision must not take the digits of the running sums
+        return super()._apply(lambda x: x.to(fn(x).device), recurse)
 
     @property
-    def gamma_neg(self) -> float | Tensor:  # One number, or shape (C,)
-        "The current gamma_neg."
-        return self._gamma_neg.item() if self._gamma_neg.dim() == 0 else self._gamma_neg.float()
-
-    @property
-    def gap(self) -> float | Tensor:  # One number, or shape (C,); NaN before the first step with positives and negatives
+    def gap(self) -> Tensor:  # One number, or shape (C,); NaN before the first step with positives and negatives
         "How much better negatives are recognized than positives: the difference of the running means of p_t."
-        p_t_of_positives, positives, p_t_of_negatives, negatives = self._sums
-        gap = p_t_of_negatives / negatives - p_t_of_positives / positives
-        return gap.item() if gap.dim() == 0 else gap
+        p_t_of_positives, positives, p_t_of_negatives, negatives = self.sums
+        return p_t_of_negatives / negatives - p_t_of_positives / positives
 
     @torch.no_grad()
     def step(
         self,
         logits: Tensor,  # Scores before the sigmoid, any shape; (..., C) for one gamma_neg per class
         targets: Tensor,  # Labels in the same shape: 1 positive, 0 negative, or in between
-    ) -> float | Tensor:  # The new gamma_neg
-        """Update gamma_neg from one batch. A batch, or a class in it, that lacks positives or negatives or contains NaN changes nothing.
+        ignore_mask: Tensor | None = None,  # True for each label to ignore, besides those that `ignore_index` marks
+    ) -> Tensor:  # The new gamma_neg: one number, or shape (C,)
+        """Update gamma_neg from one batch; in evaluation mode, return it as it is. A batch, or a class in it, that lacks positives or negatives or contains NaN changes nothing.
 
         Raises `ValueError` for shapes that do not match and for targets outside [0, 1]."""
-        classes = self._gamma_neg.shape
+        if not self.training:
+            return self.gamma_neg
+        classes = self.gamma_neg.shape
         if targets.shape != logits.shape:
             raise ValueError(f"targets have shape {tuple(targets.shape)}, expected the shape of logits, {tuple(logits.shape)}")
         if classes and logits.shape[-1:] != classes:
             raise ValueError(f"logits have shape {tuple(logits.shape)}, expected {classes[0]} classes in the last dimension")
-        p, y = logits.float().sigmoid(), targets.float()
-        counted = torch.ones_like(y) if self.ignore_index is None else (targets != self.ignore_index).float()
-        y = y * counted
-        _check_range(y)
+        ignored = _ignored_labels(targets, self.ignore_index, ignore_mask)
+        ignored = torch.zeros_like(targets, dtype=torch.bool) if ignored is None else ignored
+        y = _in_range(targets.masked_fill(ignored, 0).float(), targets.dtype)
+        if hasattr(logits, "device_mesh"):
+            y, ignored = _as_shards(y, logits), _as_shards(ignored, logits)
+        p, counted = logits.float().sigmoid(), (~ignored).float()
         terms = p * y, y, (1 - p) * (counted - y), counted - y
         sums = torch.stack([term.flatten(0, -2).sum(0) if classes else term.sum() for term in terms])
+        sums = sums.full_tensor() if hasattr(sums, "full_tensor") else sums
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(sums)
+            torch.distributed.all_reduce(sums)  # sums of whole tensors are multiplied too, which no mean notices
 
-        sums = sums.double().cpu()
+        sums = sums.to(self.sums.device)
         usable = (sums[1] > 0) & (sums[3] > 0) & sums.isfinite().all(0)  # NaN would never leave the running sums
-        self._sums = torch.where(usable, self.momentum * self._sums + (1 - self.momentum) * sums, self._sums)
-        gamma_neg = adapted(self._gamma_neg, torch.as_tensor(self.gap), self.target, self.rate, self.low, self.high)
-        self._gamma_neg = torch.where(usable, gamma_neg, self._gamma_neg)
+        self.sums = torch.where(usable, self.momentum * self.sums + (1 - self.momentum) * sums, self.sums)
+        self.gamma_neg = torch.where(usable, adapted(self.gamma_neg, self.gap, self.target, self.rate, self.low, self.high), self.gamma_neg)
         return self.gamma_neg
 
-    def state_dict(self) -> dict[str, Tensor]:
-        "The state to save in a checkpoint."
-        return {"gamma_neg": self._gamma_neg.clone(), "sums": self._sums.clone()}
-
-    def load_state_dict(
-        self,
-        state: dict[str, Tensor],  # A result of `state_dict`
-    ) -> None:
-        "Restore the state of a checkpoint. Raises `ValueError` if its shapes differ."
-        for name, current in self.state_dict().items():
-            if name not in state or state[name].shape != current.shape:
-                found = tuple(state[name].shape) if name in state else "missing"
-                raise ValueError(f"{name} in the state is {found}, expected shape {tuple(current.shape)}")
-        self._gamma_neg, self._sums = state["gamma_neg"].double().clone(), state["sums"].double().clone()
-
-    def __repr__(self) -> str:
-        gamma = f"{self.gamma_neg:.4g}" if self._gamma_neg.dim() == 0 else f"{len(self._gamma_neg)} classes from {self._gamma_neg.min():.4g} to {self._gamma_neg.max():.4g}"
-        return f"AdaptiveAsymmetry(gamma_neg={gamma}, target={self.target}, rate={self.rate}, low={self.low}, high={self.high}, momentum={self.momentum})"
+    def extra_repr(self) -> str:
+        "The current gamma_neg and the settings, for `print`."
+        gamma = f"{self.gamma_neg:.4g}" if self.gamma_neg.dim() == 0 else f"{len(self.gamma_neg)} classes from {self.gamma_neg.min():.4g} to {self.gamma_neg.max():.4g}"
+        return f"gamma_neg={gamma}, target={self.target}, rate={self.rate}, low={self.low}, high={self.high}, momentum={self.momentum}"

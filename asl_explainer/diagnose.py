@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import pickle
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,7 +23,7 @@ from torch import Tensor
 
 from . import __version__
 from .adaptive import adapted
-from .losses import asymmetric_loss
+from .losses import _ignored_labels, asymmetric_loss
 
 # %% auto #0
 __all__ = ['GROUPS', 'LADDER', 'Suspect', 'GradientReport', 'gradient_report', 'Comparison', 'compare_settings', 'Suggestion',
@@ -32,12 +35,12 @@ GROUPS = ("positives", "easy negatives", "hard negatives", "suspected negatives"
 _CHUNK = 2**20  # labels processed at a time
 
 
-def _optional(module, purpose):
+def _optional(module, purpose, install="'asl_explainer[course]'"):
     "Import a module that the core package does without."
     try:
         return import_module(module)
     except ImportError as error:
-        raise ImportError(f"{purpose} needs {module.partition('.')[0]}: pip install 'asl_explainer[course]'") from error
+        raise ImportError(f"{purpose} needs {module.partition('.')[0]}: pip install {install}") from error
 
 
 class Suspect(NamedTuple):
@@ -57,7 +60,7 @@ class GradientReport:
     labels: Tensor  # Number of labels
     gradient: Tensor  # Sum of |dL/dz|
     p: Tensor  # Mean probability, NaN for an empty group
-    suspects: list[Suspect]  # The labels that the model contradicts most, in decreasing order
+    suspects: list[Suspect]  # The labels that the model contradicts, absent ones first, each kind in decreasing order
 
     @property
     def shares(self) -> Tensor:  # In the shape of `gradient`
@@ -85,8 +88,9 @@ class GradientReport:
         else:
             lines.append(f"{'class':>5}{'positives':>11}" + "".join(f"{group.split()[0]:>11}" for group in GROUPS) + "   (number of positives; shares of the gradient)")
             lines += [f"{n:5}{int(self.labels[0, n]):11,}" + "".join(f"{share:11.1%}" for share in shares) for n, shares in enumerate(self.shares.T)]
-        if self.suspects:
-            lines.append("most contradicted: " + ", ".join(f"row {row} class {column} ({'present' if target > 0.5 else 'absent'}, p={p:.3f})" for row, column, target, p in self.suspects[:3]))
+        for kind, text in {False: "absent, but predicted:", True: "present, but not predicted:"}.items():
+            listed = [f"row {row} class {column} (p={p:.3f})" for row, column, target, p in self.suspects if (target > 0.5) == kind]
+            lines += [text] * bool(listed) + ["   " + ", ".join(listed[n : n + 4]) for n in range(0, len(listed), 4)]
         return "\n".join(lines)
 
 
@@ -115,21 +119,45 @@ def _bars(shares):
     return figure
 
 
-def _chunks(logits, targets) -> Iterator[tuple[int, Tensor, Tensor]]:
-    "The batch in chunks of rows, each with the index of its first row. A memory-mapped file is read chunk by chunk."
+def _chunks(logits, targets, ignore_mask, settings) -> Iterator[tuple[int, Tensor, Tensor, Tensor | None, dict[str, Any]]]:
+    "The batch in chunks of rows, each with the index of its first row, and the rows of whatever has a row for each sample. A memory-mapped file is read chunk by chunk."
     shapes = tuple(logits.shape), tuple(targets.shape)
     if len(shapes[0]) != 2 or shapes[0] != shapes[1]:
         raise ValueError(f"logits have shape {shapes[0]} and targets {shapes[1]}, expected the same shape (N, C)")
-    rows = max(1, _CHUNK // max(shapes[0][1], 1))
-    for start in range(0, shapes[0][0], rows):
-        z, y = (torch.as_tensor(x[start : start + rows] if isinstance(x, Tensor) else x[start : start + rows].copy()) for x in (logits, targets))
-        z = z.detach().cpu().float()
+    samples, classes = shapes[0]
+    step = max(1, _CHUNK // max(classes, 1))
+    for start in range(0, samples, step):
+
+        def rows(x):
+            x = x[start : start + step]
+            return x.detach().clone().cpu() if isinstance(x, Tensor) else torch.as_tensor(x.copy())
+
+        z, y, ignored = rows(logits).float(), rows(targets), None if ignore_mask is None else rows(ignore_mask)
         if not z.isfinite().all():
             row, column = (~z.isfinite()).nonzero()[0].tolist()
             raise ValueError(f"logits contain {z[row, column].item()} in row {start + row}, class {column}, expected finite numbers")
-        yield start, z, y.detach().cpu()
+        yield start, z, y, ignored, {name: rows(x) if isinstance(x, Tensor) and x.dim() == 2 and len(x) == samples else x for name, x in settings.items()}
 
 
+def _contradicted(p, y, counted, start, most):
+    "The most contradicted labels of a chunk, absent ones and present ones."
+    found = []
+    for present in [False, True]:
+        strength = torch.where(counted & ((y > 0.5) == present), 1 - p if present else p, 0).flatten()
+        top = strength.topk(min(most, strength.numel()))
+        cells = [divmod(index, p.shape[1]) for value, index in zip(top.values.tolist(), top.indices.tolist()) if value > 0.5]
+        found += [Suspect(start + row, column, float(y[row, column]), p[row, column].item()) for row, column in cells]
+    return found
+
+
+def _sorted(suspects, most):
+    "The most contradicted labels first, absent ones before present ones."
+    absent, present = ([s for s in suspects if (s.target > 0.5) == kind] for kind in (False, True))
+    return sorted(absent, key=lambda s: -s.p)[:most] + sorted(present, key=lambda s: s.p)[:most]
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()
 def gradient_report(
     logits,  # Scores before the sigmoid, shape (N, C): a tensor or a NumPy array, which may be memory-mapped
     targets,  # Labels in the same shape: 1 positive, 0 negative, or in between
@@ -137,37 +165,38 @@ def gradient_report(
     per_class: bool = False,  # Report each class separately
     easy: float = 0.2,  # Negatives below this p are easy
     suspected: float = 0.9,  # Negatives above this p may be mislabeled
-    suspects: int = 10,  # Number of contradicted labels to list
-    ignore_index: float | None = None,  # Targets with this value are ignored
+    suspects: int = 10,  # Number of contradicted labels to list, of absent ones and of present ones
+    ignore_index: float | Tensor | None = None,  # Targets with this value, which may be NaN, are ignored; or a boolean mask of them, shape (N, C)
     **settings,  # gamma_neg, gamma_pos, clip, eps and so on, as for `asymmetric_loss`
 ) -> GradientReport:
-    """Report where the gradient of asymmetric loss (arXiv 2009.14119) comes from on a batch of any size, chunk by chunk.
+    """Report where the gradient of asymmetric loss (arXiv 2009.14119) comes from on a batch of any size, chunk by chunk. It may be called without gradients, as in a validation step.
 
-    Raises `ValueError` for shapes that do not match, logits that are not finite, targets outside [0, 1], or `easy` above `suspected`."""
+    Warns if the logits look like probabilities. Raises `ValueError` for shapes that do not match, logits that are not finite, targets outside [0, 1], or `easy` above `suspected`."""
     if not 0 <= easy <= suspected <= 1:
         raise ValueError(f"easy is {easy!r} and suspected {suspected!r}, expected 0 <= easy <= suspected <= 1")
     settings = {"gamma_neg": 4, "gamma_pos": 1, "clip": 0.05, **settings}
+    ignore_mask, ignore_index = (ignore_index, None) if isinstance(ignore_index, Tensor) else (None, ignore_index)
+    if ignore_mask is not None and ignore_mask.shape != logits.shape:
+        raise ValueError(f"the mask of labels to ignore has shape {tuple(ignore_mask.shape)}, expected that of logits, {tuple(logits.shape)}")
     sums, found = torch.zeros(3, len(GROUPS), *(logits.shape[1:] if per_class else ()), dtype=torch.float64), []
-    for start, z, y in _chunks(logits, targets):
-        counted = torch.ones_like(y, dtype=torch.bool) if ignore_index is None else y != ignore_index
-        z.requires_grad_()
-        loss = asymmetric_loss(z, y, ignore_index=ignore_index, **settings)
-        gradient = torch.autograd.grad(loss, z)[0].abs()
+    smallest, largest = math.inf, -math.inf
+    for start, z, y, ignored, settings_of_rows in _chunks(logits, targets, ignore_mask, settings):
+        ignored = _ignored_labels(y, ignore_index, ignored)
+        counted = torch.ones_like(y, dtype=torch.bool) if ignored is None else ~ignored
+        loss = asymmetric_loss(z.requires_grad_(), y, ignore_index=ignored, **settings_of_rows)
+        gradient = torch.autograd.grad(loss.sum(), z)[0].abs()
         z = z.detach()
         p, positive = z.sigmoid(), y > 0.5
         group = torch.where(positive, 0, 1 + (p >= easy).long() + (p > suspected))
         in_group = torch.stack([(group == n) & counted for n in range(len(GROUPS))])
         terms = torch.stack([in_group.double(), in_group * gradient.double(), in_group * p.double()])
         sums += terms.sum(2) if per_class else terms.sum((2, 3))
-
-        contradiction = torch.where(positive, -z, z).where(counted, -torch.inf).flatten()  # log-odds of the opposite label
-        top = contradiction.topk(min(suspects, int(counted.sum())))
-        for strength, index in zip(top.values.tolist(), top.indices.tolist()):
-            row, column = divmod(index, z.shape[1])
-            found.append((strength, Suspect(start + row, column, y[row, column].item(), p[row, column].item())))
-        found = sorted(found, key=lambda pair: -pair[0])[:suspects]
+        found = _sorted(found + _contradicted(p, y, counted, start, suspects), suspects)
+        smallest, largest = (bound(so_far, x.item()) for bound, so_far, x in zip((min, max), (smallest, largest), torch.aminmax(z)))
+    if 0 <= smallest < largest <= 1:
+        warnings.warn(f"logits lie between {smallest:.3g} and {largest:.3g}, as probabilities do; expected scores before the sigmoid, such as p.logit()", stacklevel=2)
     labels, gradient, p = sums
-    return GradientReport(settings, labels, gradient, p / labels, [suspect for _, suspect in found])
+    return GradientReport(settings, labels, gradient, p / labels, found)
 
 # %% ../nbs/api/diagnose.ipynb #ladder-code
 LADDER = {
@@ -221,7 +250,7 @@ def suggest_gamma_neg(
     gamma_neg: float = 4,  # The value used in training
     target: float = 0.1,  # Target gap between the mean p_t of negatives and of positives
     rate: float = 1.0,  # Step size
-    ignore_index: float | None = None,  # Targets with this value are ignored
+    ignore_index: float | Tensor | None = None,  # Targets to ignore, as for `gradient_report`
 ) -> Suggestion:
     "One step of the adaptive rule (arXiv 2009.14119), between 0 and 8. Raises the errors of `gradient_report`."
     report = gradient_report(logits, targets, ignore_index=ignore_index, suspects=0)
@@ -232,27 +261,53 @@ def suggest_gamma_neg(
     p_t_of_negatives = 1 - (report.p[1:].nan_to_num() * report.labels[1:]).sum().item() / negatives.item()
     gap = p_t_of_negatives - p_t_of_positives
     new = adapted(torch.tensor(float(gamma_neg)), torch.tensor(gap), target, rate, 0.0, 8.0).item()
-    verb = "rises" if new > gamma_neg else "falls" if new < gamma_neg else "stays"
-    width = "wider" if gap > target else "narrower"
-    return Suggestion(new, f"negatives are recognized with a mean of {p_t_of_negatives:.2f}, positives with {p_t_of_positives:.2f}: the gap of {gap:.2f} is {width} than {target:g}, so gamma_neg {verb} from {gamma_neg:g} to {new:.2f}")
+    means = f"negatives are recognized with a mean of {p_t_of_negatives:.2f}, positives with {p_t_of_positives:.2f}: the gap of {gap:.2f}"
+    if abs(new - gamma_neg) < 0.25:
+        return Suggestion(float(gamma_neg), f"{means} calls for no more than a small step from the target of {target:g}, so leave gamma_neg at {gamma_neg:g}")
+    return Suggestion(new, f"{means} is {'wider' if gap > target else 'narrower'} than {target:g}, so gamma_neg {'rises' if new > gamma_neg else 'falls'} from {gamma_neg:g} to {new:.2f}")
 
 # %% ../nbs/api/diagnose.ipynb #command-code
+_READERS = (".npy", ".npz", ".pt", ".csv", ".parquet")
+
+
+def _only(arrays, name):
+    "The only array of an archive, or the one with a name."
+    names = list(arrays)
+    if len(names) != 1 and name not in names:
+        raise ValueError(f"it holds {', '.join(names) or 'nothing'}, expected one array or one named {name}")
+    return arrays[names[0] if len(names) == 1 else name]
+
+
+def _read(path, name):
+    if path.suffix == ".pt":
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        loaded = _only(loaded, name) if isinstance(loaded, dict) else loaded
+        if not isinstance(loaded, Tensor):
+            raise ValueError(f"it holds a {type(loaded).__name__}")
+        return loaded
+    np = _optional("numpy", f"reading {path.suffix} files")
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8") as file:
+            header = any(c.isalpha() for c in file.readline().lower().replace("e", "").replace("nan", "").replace("inf", ""))
+        return np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float32, skiprows=int(header))
+    if path.suffix == ".parquet":
+        table = _optional("pyarrow.parquet", "reading .parquet files", "pyarrow").read_table(path)
+        return np.stack([column.to_numpy() for column in table.columns], axis=1).astype(np.float32)
+    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+    return loaded if path.suffix == ".npy" else _only(loaded, name)
+
+
 def load_numbers(
-    path: Path,  # A file that ends in .npy, .pt or .csv
+    path: Path,  # A file that ends in .npy, .npz, .pt, .csv or .parquet
+    name: str = "logits",  # The array to take from a file with several
 ):  # A NumPy array, memory-mapped for .npy, or a tensor
-    "Read numbers from a file. Raises `ValueError` for another type or other contents, `ImportError` where NumPy is needed and missing."
+    "Read numbers from a file. Raises `ValueError` for another type or other contents, `ImportError` where a package is needed and missing."
     path = Path(path)
-    if path.suffix not in (".npy", ".pt", ".csv"):
-        raise ValueError(f"{path} ends in {path.suffix or 'nothing'}, expected .npy, .pt or .csv")
+    if path.suffix not in _READERS:
+        raise ValueError(f"{path} ends in {path.suffix or 'nothing'}, expected {', '.join(_READERS[:-1])} or {_READERS[-1]}")
     try:
-        if path.suffix == ".pt":
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-            if not isinstance(loaded, Tensor):
-                raise ValueError(f"it holds a {type(loaded).__name__}")
-            return loaded
-        np = _optional("numpy", "reading .npy and .csv files")
-        return np.load(path, mmap_mode="r", allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float32)
-    except (ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        return _read(path, name)
+    except (ValueError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path} does not hold plain numbers: {str(error).splitlines()[0]}") from error
 
 
@@ -261,16 +316,36 @@ def _parser():
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("diagnose", help="where the gradient of a batch comes from")
-    command.add_argument("logits", type=Path, help="scores before the sigmoid, shape (N, C): .npy, .pt or .csv")
+    command.add_argument("logits", type=Path, help="scores before the sigmoid, shape (N, C): .npy, .npz, .pt, .csv or .parquet")
     command.add_argument("targets", type=Path, help="labels in the same shape, 0 to 1")
     for name, default in {"gamma-neg": 4.0, "gamma-pos": 1.0, "clip": 0.05, "eps": 1e-8}.items():
-        command.add_argument(f"--{name}", type=float, default=default, help=f"default: {default:g}")
-    command.add_argument("--ignore-index", type=float, help="ignore targets with this value")
+        command.add_argument(f"--{name}", type=float, default=default, help=f"of the loss, default: {default:g}")
+    command.add_argument("--ignore-index", type=float, help="ignore targets with this value, which may be nan")
+    command.add_argument("--easy", type=float, default=0.2, metavar="P", help="negatives below this probability are easy, default: 0.2")
+    command.add_argument("--suspected", type=float, default=0.9, metavar="P", help="negatives above this probability may be mislabeled, default: 0.9")
+    command.add_argument("--suspects", type=int, default=10, metavar="N", help="list N contradicted labels of each kind, absent ones first, default: 10")
     command.add_argument("--per-class", action="store_true", help="report each class separately")
-    command.add_argument("--compare", action="store_true", help="also compare settings from BCE to asymmetric loss, and suggest a gamma_neg")
+    command.add_argument("--compare", action="store_true", help="also compare settings from BCE to asymmetric loss and your own, and suggest a gamma_neg")
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--figure", type=Path, help="draw the shares to a file, such as shares.png or shares.svg")
     return parser
+
+
+def _diagnose(options):
+    "The results of the command, as JSON's types and as texts."
+    batch = load_numbers(options.logits, "logits"), load_numbers(options.targets, "targets")
+    settings = {name: getattr(options, name) for name in ("gamma_neg", "gamma_pos", "clip", "eps")}
+    groups = {name: getattr(options, name) for name in ("easy", "suspected", "ignore_index")}
+    shown = report = gradient_report(*batch, per_class=options.per_class, suspects=options.suspects, **groups, **settings)
+    results, texts = {"report": report.as_dict()}, [repr(report)]
+    if options.compare:
+        shown = compare_settings(*batch, LADDER | {"yours": settings}, suspects=0, **groups)
+        suggestion = suggest_gamma_neg(*batch, gamma_neg=options.gamma_neg, ignore_index=options.ignore_index)
+        results |= {"ladder": shown.as_dict(), "suggestion": suggestion._asdict()}
+        texts += [repr(shown), suggestion.reason]
+    if options.figure:
+        shown.figure().savefig(options.figure)
+    return results, texts
 
 
 def main(
@@ -279,19 +354,14 @@ def main(
     "The command `asl-explainer`."
     options = _parser().parse_args(arguments)
     try:
-        batch = load_numbers(options.logits), load_numbers(options.targets)
-        settings = {name: getattr(options, name) for name in ("gamma_neg", "gamma_pos", "clip", "eps", "ignore_index")}
-        report = gradient_report(*batch, per_class=options.per_class, **settings)
-        results, texts = {"report": report.as_dict()}, [repr(report)]
-        if options.compare:
-            ladder = compare_settings(*batch, ignore_index=options.ignore_index)
-            suggestion = suggest_gamma_neg(*batch, gamma_neg=options.gamma_neg, ignore_index=options.ignore_index)
-            results |= {"ladder": ladder.as_dict(), "suggestion": suggestion._asdict()}
-            texts += [repr(ladder), suggestion.reason]
-        if options.figure:
-            (ladder if options.compare else report).figure().savefig(options.figure)
+        with warnings.catch_warnings(record=True) as caught:
+            results, texts = _diagnose(options)
+        for message in {str(warning.message) for warning in caught if warning.category is UserWarning}:
+            print(f"asl-explainer: warning: {message}", file=sys.stderr)
+        print(json.dumps(results, indent=1) if options.json else "\n\n".join(texts), flush=True)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"asl-explainer: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(results, indent=1) if options.json else "\n\n".join(texts))
     return 0

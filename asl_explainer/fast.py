@@ -12,6 +12,8 @@ from itertools import repeat
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.torch_version import TorchVersion
 
 from .equation import asymmetric_loss_reference
 
@@ -138,15 +140,35 @@ class check_targets(AbstractContextManager):
         check_targets(self.before)
 
 
-def _check_range(targets):
-    "Raise unless all targets lie in [0, 1]. What a compiler or a torch.func transform traces has no values to check."
-    if not _checking or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or not targets.numel():
-        return
-    smallest, largest = (bound.item() for bound in torch.aminmax(targets))
-    if not (smallest >= 0 and largest <= 1):
-        value = largest if smallest >= 0 else smallest
-        hint = "; labels marked -1 are left out with ignore_index=-1" if value == -1 else ""
-        raise ValueError(f"targets contain {value:g}, expected values from 0 to 1{hint}")
+def _in_transform():
+    "Whether torch.func or forward-mode differentiation is at work, also while it is compiled."
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def _is_plain(x):
+    "Whether an eager tensor holds its own numbers; fake, meta and distributed tensors do not."
+    return type(x).__torch_dispatch__ is Tensor.__torch_dispatch__ and not x.is_meta
+
+
+def _has_values(x):
+    "Whether the numbers of a tensor can be looked at."
+    return not torch.compiler.is_compiling() and not _in_transform() and _is_plain(x)
+
+
+def _in_range(targets, dtype=torch.float32):
+    "The targets, rounded into [0, 1] where they miss it by up to 4 roundings of `dtype` or float32. Raises `ValueError` where they miss it by more."
+    if not (_checking and _has_values(targets) and targets.numel()):
+        return targets
+    smallest, largest = (bound.item() for bound in torch.aminmax(targets.detach()))
+    if smallest >= 0 and largest <= 1:
+        return targets
+    tolerance = 4 * max(torch.finfo(t).eps for t in (dtype, torch.float32) if t.is_floating_point)
+    if smallest >= -tolerance and largest <= 1 + tolerance:
+        return targets.clamp(0, 1)
+    value = largest if smallest >= -tolerance else smallest
+    shown, marks = f"{value:.9g}", {"-1": "-1", "nan": "float('nan')"}
+    hint = f"; labels marked {shown} are left out with ignore_index={marks[shown]}" if shown in marks else ""
+    raise ValueError(f"targets contain {shown}, expected values from 0 to 1{hint}")
 
 # %% ../nbs/api/fast.ipynb #blocks
 _BLOCK = 180_000  # labels
@@ -154,11 +176,11 @@ _BLOCK = 180_000  # labels
 
 def _one_block(z, y, slope, settings, summed):
     "Loss of the labels of a block, of each or summed; their slope goes into `slope`."
-    negative = torch.sub(1, y)  # faster than 1 - y
     between = torch.addcmul(y, y, y, value=-1, out=slope)
     hard = torch.dot(between, between).item() == 0
     if not hard:
-        _check_range(y)
+        y = _in_range(y)
+    negative = torch.sub(1, y)  # faster than 1 - y
     formula = _hard_targets if hard and settings.shift_focus and z.dtype == torch.float32 else _soft_targets
     weight, log, _ = formula(z, y, negative, settings, slope)
     return torch.dot(weight, log).abs_() if summed else weight.mul_(log).abs_()  # neg_ would show 0 as -0
@@ -180,6 +202,9 @@ def _in_blocks(z, y, settings, summed):
     return loss if summed else loss.view(shape), slope.view(shape)
 
 # %% ../nbs/api/fast.ipynb #compiled
+_COND_TAKES_SETTINGS = TorchVersion(torch.__version__) >= (2, 8)  # an older compiler refuses guard_scalar
+
+
 def _at_once(formula, z, y, settings, summed):
     "Loss, of each label or summed, and slope of all labels by one formula."
     weight, log, slope = formula(z, y, 1 - y, settings)
@@ -189,12 +214,12 @@ def _at_once(formula, z, y, settings, summed):
 
 def _compiled(z, y, settings, summed):
     "Loss, of each label or summed, and slope in one graph."
+    if not settings.shift_focus or z.device.type != "cpu" or not _COND_TAKES_SETTINGS:
+        return _at_once(_soft_targets, z, y, settings, summed)
     from torch.fx.experimental.symbolic_shapes import guard_scalar  # slow to import, and already loaded here
 
     # torch.compile would turn a changing Python number into a symbol; torch.cond needs a constant, so recompile.
     settings = Settings(*(x if isinstance(x, Tensor) else guard_scalar(x) for x in settings))
-    if not settings.shift_focus or z.device.type != "cpu":
-        return _at_once(_soft_targets, z, y, settings, summed)
     formulas = (lambda z, y, f=f: _at_once(f, z, y, settings, summed) for f in (_hard_targets, _soft_targets))
     return torch.cond(((y == 0) | (y == 1)).all(), *formulas, (z, y))
 
@@ -205,8 +230,7 @@ def _loss_and_slope(z, y, settings, summed):
         return _compiled(z, y, settings, summed)
     if z.device.type == "cpu":
         return _in_blocks(z, y, settings, summed)
-    _check_range(y)
-    return _at_once(_soft_targets, z, y, settings, summed)
+    return _at_once(_soft_targets, z, _in_range(y), settings, summed)
 
 # %% ../nbs/api/fast.ipynb #function
 class _AsymmetricLoss(torch.autograd.Function):
@@ -227,6 +251,17 @@ class _AsymmetricLoss(torch.autograd.Function):
         return grad * slope, None, None, None
 
 # %% ../nbs/api/fast.ipynb #entry
+_is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # from torch 2.7
+
+
+def _needs_equation(z, y, settings):
+    "Whether the formulas above do not apply."
+    tensors = [x for x in (z, y, *settings) if isinstance(x, Tensor)]
+    if not z.numel() or _in_transform() or any(x.requires_grad for x in tensors[1:]):
+        return True
+    return _is_exporting() if torch.compiler.is_compiling() else not all(map(_is_plain, tensors))
+
+
 def fast_asymmetric_loss(
     z: Tensor,  # Logits, any shape, float32 or float64
     y: Tensor,  # Targets from 0 to 1, in the same shape and type
@@ -234,10 +269,8 @@ def fast_asymmetric_loss(
     summed: bool,  # Whether to sum the loss of all labels
 ) -> Tensor:  # The loss: one number, or the shape of `z`
     "What `asymmetric_loss_reference` computes (arXiv 2009.14119, equations 4 to 6). Raises `ValueError` for targets outside [0, 1]."
-    needs_equation = any(isinstance(x, Tensor) and x.requires_grad for x in (y, *settings)) or not z.numel()
-    if needs_equation or not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
-        _check_range(y.detach())
-        loss = asymmetric_loss_reference(z, y, *settings)
+    if _needs_equation(z, y, settings):
+        loss = asymmetric_loss_reference(z, _in_range(y), *settings)
         return loss.sum() if summed else loss
     if not (z.requires_grad and torch.is_grad_enabled()):
         return _loss_and_slope(z, y, settings, summed)[0]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from numbers import Real
 
 import torch
@@ -13,13 +14,35 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .equation import single_label_reference
-from .fast import Settings, _check_range, check_targets, fast_asymmetric_loss
+from .fast import Settings, _has_values, _in_range, check_targets, fast_asymmetric_loss
 
 # %% auto #0
 __all__ = ['AsymmetricLossMultiLabel', 'asymmetric_loss', 'AsymmetricLossSingleLabel']
 
 # %% ../nbs/api/losses.ipynb #multi-code
-class AsymmetricLossMultiLabel(nn.Module):
+class _Settings(nn.Module):
+    "A module whose settings are checked when they are assigned, and move with it if they are tensors."
+
+    settings: tuple[str, ...]  # Their names
+    reductions: tuple[str, ...]  # What `reduction` may be
+
+    def __setattr__(self, name, value):
+        if name in getattr(self, "settings", ()):
+            value, first = _checked(name, value, self.reductions), not hasattr(self, name)
+            in_checkpoint = first or name in self.state_dict()
+            if not first:
+                delattr(self, name)
+            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+                return self.register_buffer(name, value, persistent=in_checkpoint)
+        super().__setattr__(name, value)
+
+    def extra_repr(self) -> str:
+        "The settings, for `print`."
+        shown = {name: getattr(self, name) for name in self.settings}
+        return ", ".join(f"{name}={list(value.shape) if isinstance(value, Tensor) and value.dim() else repr(value)}" for name, value in shown.items())
+
+
+class AsymmetricLossMultiLabel(_Settings):
     """Asymmetric loss for labels that are present or absent independently of each other (arXiv 2009.14119).
 
     Raises `TypeError` for a setting that is no number or logits that are not floating point, `ValueError` for a
@@ -33,62 +56,54 @@ class AsymmetricLossMultiLabel(nn.Module):
     disable_torch_grad_focal_loss: bool
     smoothing: float
     reduction: str
-    weight: Tensor | None
+    weight: float | Tensor | None
     pos_weight: float | Tensor | None
     ignore_index: float | None
     shift_focus: bool
 
     def __init__(
         self,
-        gamma_neg: float | Tensor = 4,  # Focusing exponent of the negatives, at least 0; a tensor broadcasts to the logits
-        gamma_pos: float | Tensor = 1,  # Focusing exponent of the positives, likewise
-        clip: float | Tensor = 0.05,  # Probability margin m of the negatives, in [0, 1), likewise
+        gamma_neg: float | Sequence[float] | Tensor = 4,  # Focusing exponent of the negatives, at least 0; a tensor broadcasts to the logits
+        gamma_pos: float | Sequence[float] | Tensor = 1,  # Focusing exponent of the positives, likewise
+        clip: float | Sequence[float] | Tensor | None = 0.05,  # Probability margin m of the negatives, in [0, 1), likewise; None means 0
         eps: float = 1e-8,  # Smallest argument that a logarithm is given, in [0, 1); 0 is exact
         disable_torch_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
         smoothing: float = 0.0,  # Label smoothing, in [0, 1): moves each target towards 0.5 by this share
         reduction: str = "sum",  # `'sum'`, `'mean'` of the labels left, `'batchmean'` (sum by first dimension), or `'none'`
-        weight: Tensor | None = None,  # Factor of each label's loss, broadcast to the logits
-        pos_weight: float | Tensor | None = None,  # Factor of the positive term, broadcast to the logits
-        ignore_index: float | None = None,  # Value of the targets that are left out
+        weight: float | Sequence[float] | Tensor | None = None,  # Factor of each label's loss, at least 0, broadcast to the logits
+        pos_weight: float | Sequence[float] | Tensor | None = None,  # Factor of the positive term, at least 0, broadcast to the logits
+        ignore_index: float | None = None,  # Value of the targets that are left out; may be NaN
         shift_focus: bool = True,  # Weight negatives by the shifted probability, or by p itself
     ):
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
-        _check_settings(gamma_neg, gamma_pos, clip, eps, smoothing, reduction)
-        self.settings = tuple(given)
+        self.settings, self.reductions = tuple(given), _REDUCTIONS
         for name, value in given.items():
-            if isinstance(value, Tensor):
-                self.register_buffer(name, value)
-            else:
-                setattr(self, name, value)
+            setattr(self, name, value)
 
     def forward(
         self,
         logits: Tensor,  # Scores before the sigmoid, any shape, floating point
         targets: Tensor,  # Labels in the same shape: 1 present, 0 absent, or in between
+        ignore_mask: Tensor | None = None,  # True for each label to leave out of this batch, besides those that `ignore_index` marks
     ) -> Tensor:  # The loss: one number, or the logits' shape for `reduction='none'`
         "The loss of a batch."
-        return _loss_of_batch(logits, targets, **{name: getattr(self, name) for name in self.settings})
-
-    def extra_repr(self) -> str:
-        "The settings, for `print`."
-        shown = {name: getattr(self, name) for name in self.settings}
-        return ", ".join(f"{name}={list(value.shape) if isinstance(value, Tensor) else repr(value)}" for name, value in shown.items())
+        return _loss_of_batch(logits, targets, ignore_mask, **{name: getattr(self, name) for name in self.settings})
 
 # %% ../nbs/api/losses.ipynb #asymmetric-loss
 def asymmetric_loss(
     logits: Tensor,  # Scores before the sigmoid, any shape, floating point; half precision is computed in float32
     targets: Tensor,  # Labels in the same shape: 1 present, 0 absent, or in between; not necessarily floating point
     *,
-    gamma_neg: float | Tensor = 4,  # Focusing exponent of the negatives, at least 0; a tensor broadcasts to the logits
-    gamma_pos: float | Tensor = 1,  # Focusing exponent of the positives, likewise
-    clip: float | Tensor = 0.05,  # Probability margin m of the negatives, in [0, 1), likewise
+    gamma_neg: float | Sequence[float] | Tensor = 4,  # Focusing exponent of the negatives, at least 0; a tensor broadcasts to the logits
+    gamma_pos: float | Sequence[float] | Tensor = 1,  # Focusing exponent of the positives, likewise
+    clip: float | Sequence[float] | Tensor | None = 0.05,  # Probability margin m of the negatives, in [0, 1), likewise; None means 0
     eps: float = 1e-8,  # Smallest argument that a logarithm is given, in [0, 1); 0 is exact
     disable_torch_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
     smoothing: float = 0.0,  # Label smoothing, in [0, 1): moves each target towards 0.5 by this share
-    weight: Tensor | None = None,  # Factor of each label's loss, broadcast to the logits
-    pos_weight: float | Tensor | None = None,  # Factor of the positive term, broadcast to the logits
-    ignore_index: float | Tensor | None = None,  # Value of the targets that are left out, or a boolean mask of them
+    weight: float | Sequence[float] | Tensor | None = None,  # Factor of each label's loss, at least 0, broadcast to the logits
+    pos_weight: float | Sequence[float] | Tensor | None = None,  # Factor of the positive term, at least 0, broadcast to the logits
+    ignore_index: float | Tensor | None = None,  # Value of the targets that are left out, which may be NaN, or a boolean mask of them
     shift_focus: bool = True,  # Weight negatives by the shifted probability, or by p itself
     reduction: str = "sum",  # `'sum'`, `'mean'` of the labels left, `'batchmean'` (sum by first dimension), or `'none'`
 ) -> Tensor:  # The loss: one number, or the logits' shape for `reduction='none'`
@@ -96,90 +111,153 @@ def asymmetric_loss(
 
     Raises `TypeError` for a setting that is no number or logits that are not floating point, `ValueError` for a
     setting out of range, shapes that do not fit, or targets outside [0, 1]."""
-    _check_settings(gamma_neg, gamma_pos, clip, eps, smoothing, reduction)
-    return _loss_of_batch(
-        logits, targets, gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, smoothing, reduction, weight, pos_weight, ignore_index, shift_focus
-    )
+    ignore_mask, ignore_index = (ignore_index, None) if isinstance(ignore_index, Tensor) else (None, ignore_index)
+    settings = {
+        "gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "clip": clip, "eps": eps, "disable_torch_grad_focal_loss": disable_torch_grad_focal_loss,
+        "smoothing": smoothing, "weight": weight, "pos_weight": pos_weight, "ignore_index": ignore_index, "shift_focus": shift_focus, "reduction": reduction,
+    }  # fmt: skip
+    return _loss_of_batch(logits, targets, ignore_mask, **{name: _checked(name, value) for name, value in settings.items()})
 
 # %% ../nbs/api/losses.ipynb #functional
-def _counted_labels(targets, ignore_index):
-    "A mask of the labels that count, or None if all of them do."
-    if ignore_index is None:
-        return None
-    if not isinstance(ignore_index, Tensor):
-        return targets != ignore_index
-    if ignore_index.dtype != torch.bool or ignore_index.shape != targets.shape:
+def _ignored_labels(targets, ignore_index, ignore_mask=None):
+    "A mask of the labels that are left out, or None if all of them count."
+    if ignore_mask is not None and (ignore_mask.dtype != torch.bool or ignore_mask.shape != targets.shape):
         raise ValueError(
-            f"ignore_index is a tensor of {ignore_index.dtype} in shape {tuple(ignore_index.shape)}, "
-            f"expected a number or a boolean mask in the shape of targets, {tuple(targets.shape)}"
+            f"the mask of labels to ignore is {ignore_mask.dtype} in shape {tuple(ignore_mask.shape)}, "
+            f"expected torch.bool in the shape of targets, {tuple(targets.shape)}"
         )
-    return ~ignore_index
+    if ignore_index is None:
+        return ignore_mask
+    marked = targets == ignore_index if ignore_index == ignore_index else targets.isnan()  # only NaN differs from itself
+    return marked if ignore_mask is None else marked | ignore_mask
 
 
 def _reduce_sum(total, shape, counted, reduction):
-    "A summed loss, divided as `reduction` asks; the mean of no labels is 0."
+    "A summed loss, divided as `reduction` asks; `counted` is the number of labels, if some are left out. The mean of no labels is 0."
     if reduction == "sum":
         return total
     if reduction == "mean" and counted is not None:
-        return total / counted.sum().clamp(min=1)
+        return total / counted.clamp(min=1)
     return total / max(math.prod(shape if reduction == "mean" else shape[:1]), 1)
 
 
-def _reduce(loss, weight, counted, reduction):
+def _reduce(loss, weight, ignored, reduction):
     "Weight each label's loss, drop those that do not count, and reduce."
     loss = loss if weight is None else loss * weight
-    loss = loss if counted is None else loss * counted
-    return loss if reduction == "none" else _reduce_sum(loss.sum(), loss.shape, counted, reduction)
+    loss = loss if ignored is None else loss * ~ignored
+    return loss if reduction == "none" else _reduce_sum(loss.sum(), loss.shape, None if ignored is None else (~ignored).sum(), reduction)
+
+
+_HALF = (torch.float16, torch.bfloat16)
 
 
 def _at_least_single(logits):
     "Half precision has too few digits for probabilities near 0 and 1."
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+    return logits.float() if logits.dtype in _HALF else logits
 
 
 def _loss_of_batch(
-    logits, targets, gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, smoothing, reduction, weight, pos_weight, ignore_index, shift_focus
+    logits, targets, ignore_mask, gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, smoothing, reduction, weight, pos_weight, ignore_index, shift_focus
 ):
     _check_logits(logits)
     if targets.shape != logits.shape:
         raise ValueError(f"targets have shape {tuple(targets.shape)}, expected the shape of logits, {tuple(logits.shape)}")
-    counted = _counted_labels(targets, ignore_index)
-    if counted is not None:
-        targets = targets.masked_fill(~counted, 0)
+    settings = Settings(gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, shift_focus, 1.0 if pos_weight is None else pos_weight)
+    has_tensors = any(isinstance(x, Tensor) for x in (weight, *settings))
+    if has_tensors:
+        _check_fits(logits, weight=weight, **dict(zip(Settings._fields, settings)))
+    if hasattr(logits, "device_mesh"):
+        return _loss_of_shards(logits, targets, ignore_mask, ignore_index, smoothing, weight, settings, reduction)
+
+    ignored = _ignored_labels(targets, ignore_index, ignore_mask)
+    if ignored is not None:
+        targets = targets.masked_fill(ignored, 0)
     z = _at_least_single(logits)
     y = targets.to(z.dtype)
-    if smoothing:
-        _check_range(y.detach())
+    if smoothing or targets.dtype in _HALF:
+        y = _in_range(y, targets.dtype)
         y = y * (1 - smoothing) + 0.5 * smoothing
-
-    settings = Settings(gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, shift_focus, 1.0 if pos_weight is None else pos_weight)
-    if any(isinstance(x, Tensor) for x in (weight, *settings)):
-        _check_fits(logits, weight=weight, **settings._asdict())
+    if has_tensors:
         settings = Settings(*(x.to(z) if isinstance(x, Tensor) else x for x in settings))
-    if weight is None and counted is None and reduction != "none":
-        return _reduce_sum(fast_asymmetric_loss(z, y, settings, summed=True), z.shape, counted, reduction)
-    return _reduce(fast_asymmetric_loss(z, y, settings, summed=False), weight, counted, reduction)
+    if weight is None and ignored is None and reduction != "none":
+        return _reduce_sum(fast_asymmetric_loss(z, y, settings, summed=True), z.shape, None, reduction)
+    return _reduce(fast_asymmetric_loss(z, y, settings, summed=False), weight, ignored, reduction)
+
+# %% ../nbs/api/losses.ipynb #shards
+def _as_shards(x, logits):
+    "A tensor that broadcasts to distributed logits, divided over the processes as they are."
+    from torch.distributed.tensor import DTensor, Replicate, Shard
+
+    if not hasattr(x, "device_mesh"):
+        x = DTensor.from_local(x, logits.device_mesh, [Replicate()] * logits.device_mesh.ndim, run_check=False)
+    missing = logits.dim() - x.dim()
+    along = [p.dim - missing if p.is_shard() else -1 for p in logits.placements]
+    return x.redistribute(placements=[Shard(dim) if dim >= 0 and x.shape[dim] == logits.shape[dim + missing] else Replicate() for dim in along])
+
+
+def _loss_of_shards(logits, targets, ignore_mask, ignore_index, smoothing, weight, settings, reduction):
+    "The loss of distributed logits: a tensor with one number on each process, or a `DTensor` for each label's loss."
+    from torch.distributed.tensor import DTensor, Partial, Replicate
+
+    logits = logits.redistribute(placements=[Replicate() if p.is_partial() else p for p in logits.placements])
+    z, (y, ignore_mask, weight, *settings) = logits.to_local(), (_as_shards(x, logits).to_local() if isinstance(x, Tensor) else x for x in (targets, ignore_mask, weight, *settings))
+    local = dict(zip(Settings._fields, settings), smoothing=smoothing, weight=weight, ignore_index=ignore_index)
+    if reduction == "none":
+        return DTensor.from_local(_loss_of_batch(z, y, ignore_mask, **local, reduction="none"), logits.device_mesh, logits.placements, shape=logits.shape, stride=logits.stride())
+
+    def over_all(total):
+        return DTensor.from_local(total, logits.device_mesh, [Partial() if p.is_shard() else p for p in logits.placements]).full_tensor()
+
+    total = over_all(_loss_of_batch(z, y, ignore_mask, **local, reduction="sum"))
+    ignored = _ignored_labels(y, ignore_index, ignore_mask)
+    return _reduce_sum(total, logits.shape, None if ignored is None else over_all((~ignored).sum()), reduction)
 
 # %% ../nbs/api/losses.ipynb #check-code
 _REDUCTIONS = ("sum", "mean", "batchmean", "none")
+_RANGES = {name: (0, math.inf) for name in ("gamma_neg", "gamma_pos", "weight", "pos_weight")} | {name: (0, 1) for name in ("clip", "eps", "smoothing")}
+_NOT_FOR_EACH_LABEL = ("eps", "smoothing")
 
 
 def _check_number(name, value, low, high=math.inf):
     "Raise unless low <= value < high, for a number or for each number of a tensor."
     bounds = f"a finite number at least {low}" if high == math.inf else f"a number in [{low}, {high})"
-    if isinstance(value, Tensor):
-        wrong = value[~((value >= low) & (value < high))]
-        if wrong.numel():
-            raise ValueError(f"{name} contains {wrong.flatten()[0].item():g}, expected {bounds} for each label")
-    elif not isinstance(value, Real):
+    if isinstance(value, Tensor) and name not in _NOT_FOR_EACH_LABEL:
+        if _has_values(value) and not (in_range := (value >= low) & (value < high)).all():
+            raise ValueError(f"{name} contains {value[~in_range][0].item():g}, expected {bounds} for each label")
+    elif not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}, expected a number")
     elif not low <= value < high:
         raise ValueError(f"{name} is {value!r}, expected {bounds}")
 
 
+def _number_or_tensor(name, value):
+    "A setting as torch takes it: a Python number for one of NumPy's, a tensor for a list or an array."
+    if type(value) in (int, float, bool) or isinstance(value, Tensor):
+        return value
+    if isinstance(value, (list, tuple)) or hasattr(value, "ndim") and (value.ndim or torch.compiler.is_compiling()):
+        try:
+            return torch.as_tensor(value)
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError(f"{name} is {value!r}, expected numbers") from None
+    return value.item() if hasattr(value, "item") else value
+
+
 def _check_reduction(reduction, known=_REDUCTIONS):
     if reduction not in known:
         raise ValueError(f"reduction is {reduction!r}, expected one of {', '.join(map(repr, known))}")
+
+
+def _checked(name, value, reductions=_REDUCTIONS):
+    "A setting, once it is known to be what its name asks for."
+    if name == "reduction":
+        _check_reduction(value, reductions)
+    if name == "ignore_index" and not (value is None or isinstance(value, Real)):
+        raise TypeError(f"ignore_index is {value!r}, expected a number or None; the module takes a mask of labels with each batch, as ignore_mask")
+    if name not in _RANGES or value is None and name in ("weight", "pos_weight"):
+        return value
+    value = 0.0 if value is None and name == "clip" else _number_or_tensor(name, value)
+    _check_number(name, value, *_RANGES[name])
+    return value
 
 
 def _check_logits(logits):
@@ -195,23 +273,19 @@ def _check_fits(logits, **settings):
             if len(shapes[0]) > len(shapes[1]) or any(a not in (1, b) for a, b in zip(shapes[0][::-1], shapes[1][::-1])):
                 raise ValueError(f"{name} has shape {shapes[0]}, expected one that broadcasts to the shape of logits, {shapes[1]}")
 
-
-def _check_settings(gamma_neg, gamma_pos, clip, eps, smoothing, reduction):
-    _check_number("gamma_neg", gamma_neg, 0)
-    _check_number("gamma_pos", gamma_pos, 0)
-    _check_number("clip", clip, 0, 1)
-    _check_number("eps", eps, 0, 1)
-    _check_number("smoothing", smoothing, 0, 1)
-    _check_reduction(reduction)
-
 # %% ../nbs/api/losses.ipynb #single-code
-class AsymmetricLossSingleLabel(nn.Module):
+class AsymmetricLossSingleLabel(_Settings):
     """Asymmetric loss for one right class among many: softmax, focusing weights, label smoothing.
 
     Raises `TypeError` for a setting that is no number, logits that are not floating point or targets that are not
     integers, `ValueError` for a setting out of range, targets in a wrong shape or an index that is no class."""
 
+    gamma_pos: float
+    gamma_neg: float
+    eps: float
+    reduction: str
     weight: Tensor | None
+    ignore_index: int | None
 
     def __init__(
         self,
@@ -219,16 +293,14 @@ class AsymmetricLossSingleLabel(nn.Module):
         gamma_neg: float = 4,  # Focusing exponent of the other classes, at least 0
         eps: float = 0.1,  # Label smoothing: the share of the target spread over all classes, in [0, 1)
         reduction: str = "mean",  # `'mean'` of the samples left, `'sum'`, or `'none'` for the loss of each sample
-        weight: Tensor | None = None,  # Factor of each class's part of the loss, shape (C,)
+        weight: Sequence[float] | Tensor | None = None,  # Factor of each class's part of the loss, at least 0, shape (C,)
         ignore_index: int | None = None,  # Value of the targets whose samples are left out
     ):
+        given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
-        _check_number("gamma_pos", gamma_pos, 0)
-        _check_number("gamma_neg", gamma_neg, 0)
-        _check_number("eps", eps, 0, 1)
-        _check_reduction(reduction, ("mean", "sum", "none"))
-        self.gamma_pos, self.gamma_neg, self.eps, self.reduction, self.ignore_index = gamma_pos, gamma_neg, eps, reduction, ignore_index
-        self.register_buffer("weight", weight)
+        self.settings, self.reductions = tuple(given), ("mean", "sum", "none")
+        for name, value in given.items():
+            setattr(self, name, value)
 
     def forward(
         self,
@@ -242,10 +314,10 @@ class AsymmetricLossSingleLabel(nn.Module):
             raise TypeError(f"targets are {targets.dtype}, expected class indices, such as torch.int64")
         if targets.shape != logits.shape[:-1]:
             raise ValueError(f"targets have shape {tuple(targets.shape)}, expected {tuple(logits.shape[:-1])}, one class index for each row of logits")
-        counted = _counted_labels(targets, self.ignore_index)
-        if counted is not None:
-            targets = targets.masked_fill(~counted, 0)
-        if targets.numel() and not torch.compiler.is_compiling() and not (0 <= targets.min() and targets.max() < classes):
+        ignored = _ignored_labels(targets, self.ignore_index)
+        if ignored is not None:
+            targets = targets.masked_fill(ignored, 0)
+        if _has_values(targets) and targets.numel() and not (0 <= targets.min() and targets.max() < classes):
             raise ValueError(f"targets lie in [{targets.min()}, {targets.max()}], expected class indices in [0, {classes - 1}]")
 
         _check_fits(logits, weight=self.weight)
@@ -253,8 +325,4 @@ class AsymmetricLossSingleLabel(nn.Module):
         each_class = single_label_reference(z, F.one_hot(targets.long(), classes).to(z.dtype), self.gamma_pos, self.gamma_neg, self.eps)
         if self.weight is not None:
             each_class = each_class * self.weight
-        return _reduce(each_class.sum(dim=-1), None, counted, self.reduction)
-
-    def extra_repr(self) -> str:
-        "The settings, for `print`."
-        return f"gamma_pos={self.gamma_pos}, gamma_neg={self.gamma_neg}, eps={self.eps}, reduction={self.reduction!r}, ignore_index={self.ignore_index}"
+        return _reduce(each_class.sum(dim=-1), None, ignored, self.reduction)

@@ -24,9 +24,9 @@ class AsymmetricLossOptimized(losses.AsymmetricLossMultiLabel):
         eps: float = 1e-8,  # Smallest argument of a logarithm
         disable_torch_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
     ):
-        super().__init__(gamma_neg, gamma_pos, clip or 0, eps, disable_torch_grad_focal_loss)
+        super().__init__(gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss)
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         x: Tensor,  # Logits, any shape
         y: Tensor,  # Targets, in the same shape

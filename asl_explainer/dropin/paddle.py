@@ -24,7 +24,7 @@ class AsymmetricLossOptimizedWithLogit(losses.AsymmetricLossMultiLabel):
         eps: float = 1e-5,  # Smallest argument of a logarithm
         disable_paddle_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
     ):
-        super().__init__(gamma_neg, gamma_pos, clip or 0, eps, disable_paddle_grad_focal_loss)
+        super().__init__(gamma_neg, gamma_pos, clip, eps, disable_paddle_grad_focal_loss)
 
     def forward(
         self,

@@ -28,9 +28,9 @@ class AsymmetricLossMultiLabel(losses.AsymmetricLossMultiLabel):
         weight: Tensor | None = None,  # Factor of each class's loss
         pos_weight: Tensor | float | None = None,  # Factor of the positive term
     ):
-        super().__init__(gamma_neg, gamma_pos, clip or 0, eps, disable_torch_grad_focal_loss, smoothing, reduction, weight, pos_weight)
+        super().__init__(gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, smoothing, reduction, weight, pos_weight)
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         x: Tensor,  # Logits, shape (N, C)
         y: Tensor,  # Targets, multi-hot or soft, shape (N, C)

@@ -37,7 +37,7 @@ class AsymmetricLoss(losses.AsymmetricLossMultiLabel):
         )  # fmt: skip
         self.implementation = implementation.lower()
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         input: Tensor,  # Logits, shape (N, C)
         target: Tensor,  # Targets, shape (N, C)

@@ -4,10 +4,9 @@ from itertools import product
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import given
 from hypothesis import strategies as st
+from ranks import in_processes
 
 from asl_explainer.adaptive import AdaptiveAsymmetry
 from asl_explainer.losses import AsymmetricLossMultiLabel
@@ -23,26 +22,17 @@ def batches():
         yield logits, targets
 
 
-def one_rank(rank, world, file, classes, results):
-    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=world)
+def stepped(rank, world, classes):
     controller = AdaptiveAsymmetry(target=-0.5, rate=1.0, classes=classes)
     rows = slice(rank * 8 // world, (rank + 1) * 8 // world)
-    gammas = [torch.as_tensor(controller.step(logits[rows], targets[rows])).tolist() for logits, targets in batches()]
-    if rank == world - 1:
-        results.put(gammas)
-    dist.barrier()  # a process that exits early would break the connection of the other
-    dist.destroy_process_group()
+    return torch.stack([controller.step(logits[rows], targets[rows]) for logits, targets in batches()])
 
 
 @pytest.mark.parametrize("classes", [None, 3])
 def test_two_processes_compute_the_gammas_of_one(tmp_path, classes):
-    gammas = []
-    for world in [1, 2]:
-        results = mp.get_context("spawn").SimpleQueue()
-        mp.spawn(one_rank, (world, tmp_path / f"ranks-{world}", classes, results), nprocs=world)
-        gammas.append(torch.tensor(results.get()))
-    torch.testing.assert_close(*gammas)
-    assert (gammas[0][1:] != gammas[0][:-1]).any()
+    (alone,), (_, together) = (in_processes(world, stepped, tmp_path, classes) for world in [1, 2])
+    torch.testing.assert_close(together, alone)
+    assert (alone[1:] != alone[:-1]).any()
 
 
 @given(st.lists(st.tuples(st.floats(-30, 30), st.sampled_from([0.0, 1.0])), min_size=1, max_size=20), st.floats(0, 5), st.floats(-1, 0.9))
@@ -51,17 +41,17 @@ def test_one_step_follows_the_rule(labels, start, target):
     gamma_neg = AdaptiveAsymmetry(target, rate=0.5, gamma_neg=start, momentum=0).step(logits, targets)
     p, positive = logits.double().sigmoid(), targets == 1
     if positive.all() or not positive.any():
-        assert gamma_neg == start
+        assert gamma_neg == torch.tensor(start)
     else:
         gap = (1 - p[~positive]).mean() - p[positive].mean()
-        assert gamma_neg == pytest.approx(min(max(start + 0.5 * (gap.item() - target), 0), 8), abs=1e-5)
+        assert gamma_neg.item() == pytest.approx(min(max(start + 0.5 * (gap.item() - target), 0), 8), abs=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_precisions(dtype):
     (logits, targets), *_ = batches()
     expected = AdaptiveAsymmetry(target=-0.5, rate=1.0).step(logits.to(dtype).float(), targets)
-    assert AdaptiveAsymmetry(target=-0.5, rate=1.0).step(logits.to(dtype), targets.bool()) == pytest.approx(expected, abs=1e-6)
+    torch.testing.assert_close(AdaptiveAsymmetry(target=-0.5, rate=1.0).step(logits.to(dtype), targets.bool()), expected)
 
 
 def test_a_restored_checkpoint_continues_the_same_way():
@@ -76,7 +66,7 @@ def test_a_restored_checkpoint_continues_the_same_way():
         assert torch.equal(one.step(*batch), other.step(*batch))
 
 
-def test_changing_a_tensor_in_place_does_not_recompile():
+def test_a_changing_gamma_is_compiled_once():
     torch._dynamo.reset()
     compilations = []
 
@@ -84,10 +74,36 @@ def test_changing_a_tensor_in_place_does_not_recompile():
         compilations.append(graph)
         return graph.forward
 
-    module = AsymmetricLossMultiLabel(gamma_neg=torch.zeros(()))
+    module, controller = AsymmetricLossMultiLabel(), AdaptiveAsymmetry(target=-0.5, rate=1.0)
     loss = torch.compile(module, backend=count)
-    controller = AdaptiveAsymmetry(target=-0.5, rate=1.0)
     for (logits, targets), _ in product(batches(), range(3)):
-        module.gamma_neg.fill_(controller.step(logits, targets))
+        module.gamma_neg = controller.step(logits, targets)
         torch.testing.assert_close(loss(logits, targets), module(logits, targets))
     assert controller.gamma_neg > 1 and len(compilations) == 1
+
+
+def test_the_state_is_the_models():
+    model = torch.nn.ModuleDict({"loss": AsymmetricLossMultiLabel(), "controller": AdaptiveAsymmetry(target=-0.5, rate=1.0)})
+    keys = set(model.state_dict())
+    for logits, targets in batches():
+        model["loss"].gamma_neg = model["controller"].step(logits, targets)
+    assert set(model.state_dict()) == keys == {"controller.gamma_neg", "controller.sums"}
+    gamma_neg = model["controller"].gamma_neg.clone()
+    model.eval()
+    assert model["controller"].step(-logits, targets) == gamma_neg
+
+
+def test_half_precision_and_devices():
+    controller = AdaptiveAsymmetry(gamma_neg=1.2345678).half().to(torch.bfloat16).double()
+    assert controller.gamma_neg.dtype == controller.sums.dtype == torch.float32 and controller.gamma_neg == torch.tensor(1.2345678)
+    assert controller.to("meta").sums.is_meta
+
+
+@pytest.mark.parametrize("mark", [-1.0, torch.nan])
+def test_ignored_labels_do_not_count(mark):
+    (logits, targets), *_ = batches()
+    left_out = torch.zeros_like(targets, dtype=torch.bool)
+    left_out[:, 2] = True
+    expected = AdaptiveAsymmetry(target=-0.5).step(logits[:, :2], targets[:, :2])
+    torch.testing.assert_close(AdaptiveAsymmetry(target=-0.5).step(logits, targets, left_out), expected)
+    torch.testing.assert_close(AdaptiveAsymmetry(target=-0.5, ignore_index=mark).step(logits, targets.masked_fill(left_out, mark)), expected)

@@ -2,19 +2,21 @@
 import copy
 import functools
 import inspect
-import os
 import pickle
 import subprocess
 import sys
 
 import mpmath
+import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from ranks import in_processes
+from functorch.compile import aot_function, make_boxed_func
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
 
 from asl_explainer import fast
 from asl_explainer.equation import asymmetric_loss_reference
@@ -223,17 +225,40 @@ def test_derivatives_in_targets_and_in_settings_that_ask_for_them():
     assert torch.autograd.gradcheck(lambda z, y, g: asymmetric_loss(z, y, gamma_neg=g), (logits, targets.requires_grad_(), gamma))
 
 
-def test_functional_transforms():
+TRANSFORMS = {
+    "grad": lambda loss, z, y: torch.func.grad(loss)(z, y),
+    "vmap": lambda loss, z, y: torch.func.vmap(loss)(z, y),
+    "vmap over classes": lambda loss, z, y: torch.func.vmap(loss, in_dims=(1, 1))(z, y),
+    "vmap over logits": lambda loss, z, y: torch.func.vmap(loss, in_dims=(0, None))(z, y[0]),
+    "gradient of each sample": lambda loss, z, y: torch.func.vmap(torch.func.grad(loss))(z, y),
+    "jvp": lambda loss, z, y: torch.func.jvp(lambda z: loss(z, y), (z,), (torch.ones_like(z),)),
+    "jacfwd": lambda loss, z, y: torch.func.jacfwd(loss)(z, y),
+    "hessian": lambda loss, z, y: torch.func.hessian(loss)(z, y),
+    "jacfwd twice": lambda loss, z, y: torch.func.jacfwd(torch.func.jacfwd(loss))(z, y),
+    "vectorized jacobian": lambda loss, z, y: torch.autograd.functional.jacobian(lambda z: loss(z, y), z, vectorize=True),
+    "dual numbers": lambda loss, z, y: forward_mode(lambda z: loss(z, y), z),
+}
+
+
+def forward_mode(function, z):
+    with forward_ad.dual_level():
+        return forward_ad.unpack_dual(function(forward_ad.make_dual(z.requires_grad_(), torch.ones_like(z)))).tangent
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_functional_transforms(transform, smoothing):
     logits, targets = some_batch()
-    direct = gradient(asymmetric_loss(logits, targets), logits)
-    logits = logits.detach()
-    each = torch.stack([asymmetric_loss(z, y) for z, y in zip(logits, targets)])
-    torch.testing.assert_close(torch.func.grad(asymmetric_loss)(logits, targets), direct)
-    torch.testing.assert_close(torch.func.vmap(asymmetric_loss)(logits, targets), each)
-    torch.testing.assert_close(torch.func.vmap(torch.func.grad(asymmetric_loss))(logits, targets), direct)
-    torch.testing.assert_close(torch.func.vmap(asymmetric_loss, in_dims=(1, 1))(logits.T, targets.T), each)
-    torch.testing.assert_close(torch.func.vmap(asymmetric_loss, in_dims=(0, None))(logits, targets[0]), torch.stack([asymmetric_loss(z, targets[0]) for z in logits]))
-    torch.testing.assert_close(torch.autograd.functional.jacobian(lambda z: asymmetric_loss(z, targets), logits, vectorize=True), direct)
+    expected = TRANSFORMS[transform](lambda z, y: asymmetric_loss_reference(z, y * (1 - smoothing) + smoothing / 2).sum(), logits.detach(), targets)
+    found = TRANSFORMS[transform](functools.partial(asymmetric_loss, smoothing=smoothing), logits.detach(), targets)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("transform", ["grad", "vmap", "gradient of each sample", "jvp"])
+def test_compiled_transforms(compiled, transform):
+    logits, targets = (x.detach() for x in some_batch())
+    function = functools.partial(TRANSFORMS[transform], asymmetric_loss)
+    torch.testing.assert_close(compiled(function)(logits, targets), function(logits, targets))
 
 
 @pytest.fixture
@@ -277,10 +302,63 @@ def test_compiled_is_right_at_any_logit(compiled, settings):
     torch.testing.assert_close(gradient(loss.sum(), logits), gradient(expected.sum(), logits), rtol=1e-5, atol=1e-7)
 
 
-def test_export():
+NUMPY = {"gamma_neg": np.float32(2.5), "gamma_pos": np.int64(1), "clip": np.float64(0.05)}
+TENSORS = {"gamma_neg": torch.tensor(2.5), "clip": torch.linspace(0, 0.4, 5), "weight": [1, 2, 3, 4, 5]}
+
+
+@pytest.mark.parametrize("settings", [NUMPY, TENSORS], ids=["NumPy", "tensors"])
+@pytest.mark.parametrize("module", [True, False])
+def test_compiled_with_settings_of_any_type(compiled, settings, module):
     logits, targets = (x.detach().float() for x in some_batch())
-    module = AsymmetricLossMultiLabel()
-    torch.testing.assert_close(torch.export.export(module, (logits, targets)).module()(logits, targets), module(logits, targets))
+    loss = AsymmetricLossMultiLabel(**settings) if module else functools.partial(asymmetric_loss, **settings)
+    torch.testing.assert_close(compiled(loss)(logits, targets), loss(logits, targets))
+
+
+def test_compiled_while_settings_change(compiled):
+    logits, targets = (x.detach().float() for x in some_batch())
+    module, function = AsymmetricLossMultiLabel(), compiled(asymmetric_loss)
+    loss = compiled(module)
+    for gamma in [4.0, 2.5, 1.5, torch.tensor(0.5), 3]:
+        module.gamma_neg, module.eps = gamma, 1e-6 * (1 + float(gamma))
+        expected = asymmetric_loss(logits, targets, gamma_neg=gamma, eps=module.eps)
+        torch.testing.assert_close(loss(logits, targets), expected)
+        torch.testing.assert_close(function(logits, targets, gamma_neg=gamma, eps=module.eps), expected)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("settings", [{}, TENSORS, {"ignore_index": -1, "reduction": "mean"}], ids=["default", "tensors", "ignored"])
+def test_export(strict, settings):
+    logits, targets = (x.detach().float() for x in some_batch())
+    module = AsymmetricLossMultiLabel(**settings)
+    torch.testing.assert_close(torch.export.export(module, (logits, targets), strict=strict).module()(logits, targets), module(logits, targets))
+
+
+def test_aot_function():
+    logits, targets = (x.detach().float() for x in some_batch())
+    traced = aot_function(asymmetric_loss, fw_compiler=lambda graph, inputs: make_boxed_func(graph))
+    torch.testing.assert_close(traced(logits.requires_grad_(), targets), asymmetric_loss(logits, targets))
+    torch.testing.assert_close(gradient(traced(logits, targets), logits), gradient(asymmetric_loss(logits, targets), logits))
+
+
+@pytest.mark.parametrize("mode", [lambda: torch.device("meta"), FakeTensorMode], ids=["meta", "fake"])
+@pytest.mark.parametrize("reduction", ["sum", "mean", "none"])
+def test_tensors_without_numbers(mode, reduction):
+    with mode():
+        module = AsymmetricLossMultiLabel(torch.ones(5), clip=torch.tensor(0.1), pos_weight=[1.0, 2, 3, 4, 5], smoothing=0.1, ignore_index=-1, reduction=reduction)
+        logits = torch.zeros(6, 5, requires_grad=True)
+        loss = module(logits, torch.zeros(6, 5))
+        assert loss.shape == ((6, 5) if reduction == "none" else ()) and gradient(loss, logits).shape == (6, 5)
+        assert AsymmetricLossSingleLabel(weight=torch.ones(5))(logits, torch.zeros(6).long()).shape == ()
+
+
+def test_a_module_made_on_the_meta_device_is_filled_later():
+    settings = {"gamma_neg": [4.0, 0, 1, 2, 3], "weight": torch.rand(5)}
+    with torch.device("meta"):
+        module = AsymmetricLossMultiLabel(**settings)
+    filled = AsymmetricLossMultiLabel(**settings)
+    module.load_state_dict(filled.state_dict(), assign=True)
+    logits, targets = some_batch()
+    torch.testing.assert_close(module(logits, targets), filled(logits, targets))
 
 
 def test_settings_that_are_tensors_travel_with_the_module():
@@ -323,28 +401,19 @@ def test_one_tensor_of_the_logits_size_is_saved():
     assert len(set(saved) - {logits.data_ptr(), targets.data_ptr()}) == 1
 
 
-def one_rank(rank, world, file, results):
-    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=world)
+def trained(rank, world):
     torch.manual_seed(0)
     model = torch.nn.Linear(8, 5)
     inputs, targets = torch.randn(4, 8), (torch.rand(4, 5) < 0.3).float()
     parallel = torch.nn.parallel.DistributedDataParallel(model)
     rows = slice(rank * 4 // world, (rank + 1) * 4 // world)
     AsymmetricLossMultiLabel(reduction="mean")(parallel(inputs[rows]), targets[rows]).backward()
-    if rank == 0:
-        results.put(model.weight.grad.numpy().tolist())
-    dist.barrier()  # wait for the other rank before leaving
-    dist.destroy_process_group()
-    os._exit(0)  # on a busy machine gloo's threads can abort an ordinary exit
+    return model.weight.grad
 
 
 def test_two_ranks_give_one_process_gradients(tmp_path):
-    gradients = []
-    for world in [1, 2]:
-        results = mp.get_context("spawn").SimpleQueue()
-        mp.spawn(one_rank, (world, tmp_path / f"ranks-{world}", results), nprocs=world)
-        gradients.append(torch.tensor(results.get()))
-    torch.testing.assert_close(*gradients)
+    (alone,), (_, together) = (in_processes(world, trained, tmp_path) for world in [1, 2])
+    torch.testing.assert_close(together, alone)
 
 
 # -- bad input
@@ -358,13 +427,76 @@ def test_two_ranks_give_one_process_gradients(tmp_path):
         ({"smoothing": 1.0}, "smoothing is 1.0"),
         ({"gamma_neg": torch.ones(3)}, r"gamma_neg has shape \(3,\), expected one that broadcasts to the shape of logits, \(4, 2\)"),
         ({"weight": torch.ones(5, 4, 2)}, r"weight has shape \(5, 4, 2\)"),
-        ({"ignore_index": torch.ones(4)}, "ignore_index is a tensor of torch.float32"),
+        ({"ignore_index": torch.ones(4)}, r"the mask of labels to ignore is torch.float32 in shape \(4,\), expected torch.bool in the shape of targets, \(4, 2\)"),
+        ({"pos_weight": [1.0, -1.0]}, "pos_weight contains -1, expected a finite number at least 0 for each label"),
+        ({"weight": np.array([1.0, np.nan])}, "weight contains nan"),
+        ({"weight": -2}, "weight is -2"),
     ],
     ids=str,
 )
 def test_settings_that_do_not_fit_are_named(settings, message):
     with pytest.raises(ValueError, match=message):
         asymmetric_loss(torch.zeros(4, 2), torch.zeros(4, 2), **settings)
+
+
+@pytest.mark.parametrize("name, value", [("gamma_neg", True), ("clip", np.bool_(False)), ("gamma_pos", "2"), ("gamma_pos", None), ("weight", ["heavy"]), ("pos_weight", [[1.0], [1.0, 2.0]]), ("eps", torch.tensor(0.1)), ("ignore_index", torch.ones(2, dtype=torch.bool))], ids=str)
+def test_what_is_no_number_is_refused(name, value):
+    with pytest.raises(TypeError, match=f"{name} is "):
+        AsymmetricLossMultiLabel(**{name: value})
+
+
+def test_a_setting_is_checked_when_it_is_assigned():
+    loss = AsymmetricLossMultiLabel()
+    for name, value in {"reduction": "avg", "gamma_neg": -1, "clip": torch.tensor([0.5, 1.0]), "pos_weight": [-1.0]}.items():
+        before = getattr(loss, name)
+        with pytest.raises(ValueError, match=name):
+            setattr(loss, name, value)
+        assert getattr(loss, name) is before
+    with pytest.raises(ValueError, match="reduction is 'batchmean', expected one of 'mean', 'sum', 'none'"):
+        AsymmetricLossSingleLabel().reduction = "batchmean"
+
+
+def test_settings_keep_the_type_that_torch_needs():
+    loss = AsymmetricLossMultiLabel(**NUMPY, weight=np.ones(5, np.float32), pos_weight=[1, 2, 3, 4, 5])
+    assert [type(x) for x in (loss.gamma_neg, loss.gamma_pos, loss.clip)] == [float, int, float]
+    assert isinstance(loss.weight, torch.Tensor) and isinstance(loss.pos_weight, torch.Tensor)
+    loss.gamma_neg = torch.tensor(3.0)
+    assert loss.gamma_neg.dim() == 0 and set(loss.state_dict()) == {"weight", "pos_weight"} and loss.to("meta").gamma_neg.is_meta
+    logits, targets = some_batch()
+    torch.testing.assert_close(asymmetric_loss(logits, targets, clip=None), asymmetric_loss(logits, targets, clip=0))
+
+
+def test_a_parameter_stays_one_and_is_trained():
+    logits, targets = some_batch()
+    loss = AsymmetricLossMultiLabel(gamma_neg=torch.nn.Parameter(torch.tensor(4.0)))
+    assert dict(loss.named_parameters()).keys() == {"gamma_neg"} == set(loss.state_dict())
+    loss(logits, targets).backward()
+    assert loss.gamma_neg.grad < 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_targets_that_miss_0_or_1_by_a_rounding(dtype, smoothing):
+    ulp = torch.finfo(dtype).eps
+    targets = torch.tensor([-2 * ulp, 0.25, 1 + 2 * ulp], dtype=dtype)
+    logits = torch.tensor([-20.0, 0.0, 20.0]).double()
+    expected = asymmetric_loss(logits, targets.clamp(0, 1), smoothing=smoothing, eps=0, reduction="none")
+    torch.testing.assert_close(asymmetric_loss(logits, targets, smoothing=smoothing, eps=0, reduction="none"), expected, rtol=0, atol=0)
+    with pytest.raises(ValueError, match=r"targets contain 1\.0\d+, expected values from 0 to 1"):
+        asymmetric_loss(logits, targets + 0.05, smoothing=smoothing)
+
+
+@pytest.mark.parametrize("mark", [-1.0, torch.nan, 2.0])
+def test_labels_are_left_out_by_value_and_by_mask(mark):
+    logits, targets = some_batch()
+    marked, masked = torch.arange(30).view(6, 5) % 7 == 0, torch.arange(30).view(6, 5) % 5 == 1
+    expected = asymmetric_loss(logits, targets, ignore_index=marked | masked, reduction="mean")
+    module = AsymmetricLossMultiLabel(ignore_index=mark, reduction="mean")
+    torch.testing.assert_close(module(logits, targets.masked_fill(marked, mark), ignore_mask=masked), expected)
+    torch.testing.assert_close(module(logits, targets.masked_fill(marked | masked, mark)), expected)
+    torch.testing.assert_close(asymmetric_loss(logits, targets.masked_fill(marked | masked, mark), ignore_index=mark, reduction="mean"), expected)
+    with pytest.raises(ValueError, match="targets contain" if mark == 2 else "labels marked (-1|nan) are left out with ignore_index="):
+        asymmetric_loss(logits, targets.masked_fill(marked, mark))
 
 
 def test_the_check_of_targets_can_be_turned_off():

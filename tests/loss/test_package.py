@@ -156,7 +156,7 @@ DIAGNOSE = "from asl_explainer.diagnose import main; sys.exit(main(['diagnose', 
 def test_the_command_without_numpy(batch, kind):
     # torch itself warns when it is imported without NumPy.
     done = run(batch, DIAGNOSE, f"logits{kind}", f"targets{kind}", missing=["numpy"], PYTHONWARNINGS="ignore:Failed to initialize NumPy")
-    message = "reading .npy and .csv files needs numpy: pip install 'asl_explainer[course]'"
+    message = f"reading {kind} files needs numpy: pip install 'asl_explainer[course]'"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"asl-explainer: {message}\n")
 
 

@@ -87,6 +87,13 @@ def test_readme_is_the_landing_page():
         assert (ROOT / path).read_text() == svg, "run `python -m tools readme`"
 
 
+def test_the_code_of_the_readme_prints_in_a_fresh_python_what_the_readme_shows(tmp_path):
+    blocks = re.findall(r"```(python|text)\n(.*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL)
+    code, shown = ("\n".join(content for kind, content in blocks if kind == wanted) for wanted in ("python", "text"))
+    done = subprocess.run([BIN / "python", "-i", "-q"], input=code + "\n", cwd=tmp_path, capture_output=True, text=True)
+    assert len(blocks) >= 4 and done.stdout.rstrip() == shown, done.stderr
+
+
 def test_readme_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()):
         assert target.startswith("https://") or (ROOT / target).is_file(), target

@@ -11,20 +11,22 @@ PEERS := $(VENV)/.peers
 PYTEST = OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help docs build test test-loss test-all test-paddle browser bench lighthouse experiments lab notebooks new-venv
+.PHONY: help docs build test test-loss test-all test-floor test-trainers test-paddle browser bench lighthouse experiments lab notebooks new-venv
 
 help:
-	@echo 'make docs         build the site and serve it at a printed address'
-	@echo 'make test         test the notebooks, the package and the site'
-	@echo 'make test-loss    test the loss and its notebooks only (2 minutes)'
-	@echo 'make test-all     test what takes long too: training again, 10^8 labels'
-	@echo 'make test-paddle  compare with PaddlePaddle itself, in an environment of its own (1 GB)'
-	@echo 'make build        build the site into _docs/'
-	@echo 'make bench        measure what the losses, a slider, an import and a build cost, side by side'
-	@echo 'make lighthouse   have Lighthouse rate the site (needs Node.js)'
-	@echo 'make experiments  run the experiments that the course reports; interrupted, it goes on'
-	@echo 'make lab          open JupyterLab on the notebooks'
-	@echo 'make notebooks    export, execute and clean the notebooks, and write README.md'
+	@echo 'make docs           build the site and serve it at a printed address'
+	@echo 'make test           test the notebooks, the package and the site'
+	@echo 'make test-loss      test the loss and its notebooks only (2 minutes)'
+	@echo 'make test-all       test what takes long too: training again, 10^8 labels'
+	@echo 'make test-floor     test the loss with the oldest torch that it supports, in an environment of its own (6 GB)'
+	@echo 'make test-trainers  run the recipes in Lightning, Hugging Face, accelerate, fastai and timm, likewise (6 GB)'
+	@echo 'make test-paddle    compare with PaddlePaddle itself, in an environment of its own (1 GB)'
+	@echo 'make build          build the site into _docs/'
+	@echo 'make bench          measure what the losses, a slider, an import and a build cost, side by side'
+	@echo 'make lighthouse     have Lighthouse rate the site (needs Node.js)'
+	@echo 'make experiments    run the experiments that the course reports; interrupted, it goes on'
+	@echo 'make lab            open JupyterLab on the notebooks'
+	@echo 'make notebooks      export, execute and clean the notebooks, and write README.md'
 
 docs: $(READY)
 	$(BIN)/python -m tools serve
@@ -40,6 +42,13 @@ test-loss: $(PEERS)
 
 test-all: $(PEERS) browser
 	$(PYTEST)
+
+# Distributed logits and types are tested with a current torch only.
+test-floor: .venv-floor/.ready
+	.venv-floor/bin/python -m pytest -m 'not slow' tests/loss --ignore tests/loss/test_sharded.py --ignore tests/loss/test_package.py --ignore tests/loss/test_types.py
+
+test-trainers: .venv-trainers/.ready
+	.venv-trainers/bin/python -m pytest tests/trainers
 
 test-paddle: .venv-paddle/.ready
 	.venv-paddle/bin/python tests/loss/paddle_vectors.py $(if $(PORT),--port '$(PORT)')
@@ -82,10 +91,11 @@ $(PEERS): $(READY) requirements-peers.txt
 	$(BIN)/python -m pip install --no-deps --requirement requirements-peers.txt
 	touch $@
 
-.venv-paddle/.ready: requirements-paddle.txt
-	@echo '== setting up .venv-paddle: PaddlePaddle takes 1 GB'
-	$(MAKE) --no-print-directory new-venv VENV=.venv-paddle
-	.venv-paddle/bin/python -m pip install --requirement $<
+.venv-paddle/.ready .venv-floor/.ready .venv-trainers/.ready: .venv-%/.ready: requirements-%.txt
+	@echo '== setting up .venv-$*: this takes some minutes and some gigabytes'
+	$(MAKE) --no-print-directory new-venv VENV=.venv-$*
+	.venv-$*/bin/python -m pip install --requirement $<
+	.venv-$*/bin/python -m pip install --no-deps --requirement requirements-peers.txt --editable .
 	touch $@
 
 new-venv:

@@ -4,9 +4,14 @@ Usage: python benchmarks/explore.py
 
 Prints the medians and 95th percentiles of one run, in which the contenders alternate, and writes them to nbs/api/results/explore.json."""
 import json
+import os
 import platform
+import re
 import statistics
 import sys
+import tempfile
+import threading
+import time
 from pathlib import Path
 
 import nbformat
@@ -17,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 import browser  # noqa: E402 - from tests/, because the tests need the same browser
+from conftest import read_until, started  # noqa: E402
 
 from asl_explainer.course.explore import explore_probability  # noqa: E402
 
@@ -110,17 +116,55 @@ def measure_on_a_page():
         return page.evaluate(DRAG, MOVES * 4)
 
 
+KEYS = """() => {
+  const image = document.querySelector(".jp-OutputArea-output img");
+  window.milliseconds = [];
+  let start;
+  document.addEventListener("keydown", () => (start = performance.now()), true);
+  image.addEventListener("load", () => requestAnimationFrame(() => window.milliseconds.push(performance.now() - start)));
+  document.querySelector(".jp-OutputArea-output .noUi-handle").focus();
+}"""
+
+
+def measure_in_lab(keys=100):
+    "For each arrow key on a slider in JupyterLab the milliseconds until the frame that shows the new picture."
+    from playwright.sync_api import sync_playwright
+
+    cell = nbformat.v4.new_code_cell("from asl_explainer.course.explore import explore_probability\nexplore_probability()")
+    path = browser.find()
+    with tempfile.TemporaryDirectory() as folder:
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}), f"{folder}/explorer.ipynb")
+        command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--port=8952", "--notebook-dir", folder, *(["--allow-root"] if os.geteuid() == 0 else [])]
+        with started(command, folder, seconds=300) as lab, sync_playwright() as playwright:
+            address = re.search(r"http://127\.0\.0\.1:\d+/lab\?token=\w+", read_until(lab, "127.0.0.1"))[0]
+            threading.Thread(target=lab.stdout.read, daemon=True).start()
+            page = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"]).new_page()
+            page.goto(address.replace("/lab?", "/lab/tree/explorer.ipynb?reset&"))
+            page.get_by_text("| Idle").wait_for(timeout=60_000)
+            time.sleep(2)  # Lab says that it is idle a moment before it runs what it is asked to
+            page.locator(".jp-Notebook .jp-Cell").first.click()
+            page.keyboard.press("Shift+Enter")
+            page.locator(".jp-OutputArea-output .noUi-handle").first.wait_for(timeout=60_000)
+            time.sleep(2)
+            page.evaluate(KEYS)
+            for n in range(keys):
+                page.keyboard.press("ArrowLeft" if n % 2 else "ArrowRight")
+                time.sleep(0.15)
+            return page.evaluate("milliseconds")
+
+
 def summarize(milliseconds):
     return {"median": round(statistics.median(milliseconds), 2), "95th percentile": round(statistics.quantiles(milliseconds, n=20)[-1], 2)}
 
 
 def main():
-    jupyter, page = measure_in_jupyter(), measure_on_a_page()
+    lab, jupyter, page = measure_in_lab(), measure_in_jupyter(), measure_on_a_page()
     results = {
         "machine": {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__, "python": platform.python_version()},
         "milliseconds": {
             "a move in Jupyter": summarize(jupyter["explorer"]),
             "the same with interact": summarize(jupyter["interact"]),
+            "from a key to the screen in JupyterLab": summarize(lab),
             "a move on a page": summarize(page["milliseconds"]),
         },
         "frames dropped in a drag": [page["dropped"], page["frames"]],

@@ -1,6 +1,7 @@
 """What the tests of all three folders share: the built site, a small project, programs that run beside a test."""
 import functools
 import hashlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -45,6 +46,14 @@ def browser_type_launch_args(browser_type_launch_args):
     if os.geteuid() == 0:
         args.append("--no-sandbox")  # Chromium refuses to run as root with its sandbox
     return {**browser_type_launch_args, "executable_path": path, "args": args}
+
+
+def recipe(name):
+    "A recipe of the chapter on trainers, as a module."
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"nbs/learn/recipes/{name}.py")
+    sys.modules[name] = importlib.util.module_from_spec(spec)  # checkpoints name it
+    spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
 def tools(folder, *arguments, **kwargs):

@@ -13,6 +13,7 @@ from tools import BuildError
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WRAPPED = ("api/", "learn/timm_docs.ipynb")  # pages on which long lines of code wrap
 LONGEST_TEXT = 100_000  # characters that a page shows of one output
+STILL = re.compile(r'<div class="asl-still">.*?</div>\n?', re.DOTALL)  # see _still in asl_explainer.course.live
 TAGGED = re.compile(r"^\$\$((?:(?!\$\$).)*?)\s*\\tag\{(\d+)\}\s*\$\$", re.DOTALL | re.MULTILINE)
 
 
@@ -86,18 +87,20 @@ class drop_widgets:
 
 
 def raw_html(cell) -> None:
-    "Turns an HTML output into Markdown with a raw block: for `text/html` Quarto loads scripts from other hosts."
+    "Turns an HTML output into Markdown with a raw block, because for `text/html` Quarto loads scripts from other hosts; drops a live figure's still picture."
     for output in cell.get("outputs", []):
         if html := "".join(output.get("data", {}).get("text/html", "")):
+            html = STILL.sub("", html)
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", html)), default=0))
             output["data"] = {"text/markdown": f"{fence}{{=html}}\n{html}\n{fence}"}
 
 
 def trim_svg(cell) -> None:
-    "Removes the XML prolog of a saved SVG, which has no place inside a page."
+    "Removes the XML prolog of a saved SVG, which has no place inside a page, and the PNG beside it."
     for output in cell.get("outputs", []):
         if svg := "".join(output.get("data", {}).get("image/svg+xml", "")):
             output["data"]["image/svg+xml"] = svg[svg.index("<svg") :]
+            output["data"].pop("image/png", None)
 
 
 def number_equations(cell) -> None:

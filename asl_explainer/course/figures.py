@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import matplotlib.pyplot as plt
 import torch
@@ -44,11 +44,11 @@ _STYLE = {
 
 # %% ../../nbs/api/figures.ipynb #use-style
 def use_style() -> None:
-    "Draw the figures of this notebook in the style of the site, as reproducible SVG."
+    "Draw the figures of this notebook in the style of the site, as reproducible SVG; and as PNG, which Jupyter shows in a notebook that is not trusted."
     plt.rcParams.update(_STYLE)
     if get_ipython() is not None:
         # Without metadata such as the date, a figure is the same at every run.
-        set_matplotlib_formats("svg", metadata=dict.fromkeys(["Creator", "Date", "Format", "Type"]))
+        set_matplotlib_formats("svg", "png", metadata=dict.fromkeys(["Creator", "Date", "Format", "Type"]))
 
 # %% ../../nbs/api/figures.ipynb #plot-code
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ class Plot:
     reading: str  # Sentence under the figure, with placeholders such as {peak:.3f} for numbers and settings
     caption: str
     alt: str  # Text alternative, for readers who do not see the figure
+    reading_at_zero: dict[str, str] = field(default_factory=dict)  # For a setting, the sentence to show while it is 0
 
     def __post_init__(self):
         self.moving = {artist.get_gid(): artist for artist in self.figure.findobj(lambda artist: artist.get_gid() is not None)}
@@ -90,7 +91,8 @@ class Plot:
         for gid, artist in self.moving.items():
             points = values[gid].numpy()
             artist.set_xy(points.T) if isinstance(artist, Polygon) else artist.set_data(*points)
-        return self.reading.format(**settings, **{name: value.item() for name, value in values.items() if value.dim() == 0})
+        reading = next((sentence for name, sentence in self.reading_at_zero.items() if settings[name] == 0), self.reading)
+        return reading.format(**settings, **{name: value.item() for name, value in values.items() if value.dim() == 0})
 
 # %% ../../nbs/api/figures.ipynb #probability-code
 _POSITIVE, _NEGATIVE = list(_LINES.items())[:2]
@@ -171,6 +173,7 @@ def probability_plot(
         "Grey lines: cross-entropy and focal loss with γ = 2. Shaded: p below the margin, where an absent label costs nothing. Dot: where an absent label is pushed hardest.",
         "Two line charts over the probability from 0 to 1. The loss of a present label falls to 0 at p = 1, that of an absent one rises from 0 at the margin. "
         "The gradient of a present label is negative, that of an absent one positive with a peak near the right end.",
+        {"clip": "An absent label is pushed down hardest at p = {peak_p:.3f}, with a gradient of {peak_height:.3f}; there is no margin."},
     )
 
 # %% ../../nbs/api/figures.ipynb #parameter-code

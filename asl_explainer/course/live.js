@@ -12,6 +12,7 @@
  *              An axis is [offset, scale, log]. values[id] holds the x of all points, then their y.
  *   presets    the settings that each preset button sets
  *   reading    the sentence under the figure, with placeholders such as {peak_p:.3f} for values and settings
+ *   readingAtZero  for a setting, the sentence to show while it is 0
  *   code       a line of Python, with placeholders such as {gamma_neg} for settings
  */
 window.aslLive ??= (() => {
@@ -105,7 +106,7 @@ window.aslLive ??= (() => {
     pause = setTimeout(task, 250);
   }
 
-  return function aslLive(name, program, { settings: initial, shapes, presets, reading, code }) {
+  return function aslLive(name, program, { settings: initial, shapes, presets, reading, readingAtZero, code }) {
     const root = document.getElementById(name);
     if (!root || figures.has(name)) return;
     const part = (role) => root.querySelector(`[data-live=${role}]`);
@@ -122,7 +123,8 @@ window.aslLive ??= (() => {
       const values = program(settings);
       for (const [id, element] of elements) drawShape(element, values[id], shapes[id]);
       for (const slider of sliders) writeSlider(slider, settings[slider.name]);
-      const sentence = format(reading, { ...values, ...settings });
+      const zero = Object.keys(readingAtZero).find((key) => settings[key] === 0);
+      const sentence = format(readingAtZero[zero] ?? reading, { ...values, ...settings });
       part("reading").textContent = sentence;
       part("code").textContent = format(code, settings);
       afterPause(() => {
@@ -169,6 +171,8 @@ window.aslLive ??= (() => {
     figures.set(name, () => {
       return Object.fromEntries(Object.entries(settings).filter(([key, value]) => value !== initial[key]));
     });
+    // In JupyterLab the arrow keys would select cells.
+    for (const control of root.querySelectorAll("input, button")) control.dataset.lmSuppressShortcuts = "true";
     root.querySelector("form").hidden = false;
     if (readAddress().has(name)) {
       restore();

@@ -5,6 +5,7 @@
 # %% ../../nbs/api/live.ipynb #imports
 from __future__ import annotations
 
+import base64
 import html
 import io
 import json
@@ -350,6 +351,14 @@ def _svg(figure, name, alt):
     return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
 
 
+def _still(figure, alt):
+    "A picture of a figure, and what to do for more. A browser that honors the figure's style hides them, so they show where Jupyter strips style and SVG."
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=100, metadata={"Software": None})
+    picture = base64.b64encode(drawn.getvalue()).decode()
+    return f'<div class="asl-still"><img alt="{html.escape(alt)}" src="data:image/png;base64,{picture}"><p>Run this cell for live sliders.</p></div>'
+
+
 def _shape(artist, figure):
     "The axes of an artist in the SVG, each as [offset, scale, whether logarithmic], and whether its outline is closed."
     width, height = figure.get_size_inches() * 72
@@ -389,7 +398,7 @@ class LiveFigure:
         reading = plot.update(**plot.settings)
         svg = _svg(figure, self.name, plot.alt)
         shapes = {gid: _shape(artist, figure) for gid, artist in plot.moving.items()}
-        facts = {"settings": plot.settings, "shapes": shapes, "presets": self.presets, "reading": plot.reading, "code": self.code}
+        facts = {"settings": plot.settings, "shapes": shapes, "presets": self.presets, "reading": plot.reading, "readingAtZero": plot.reading_at_zero, "code": self.code}
         sliders = "".join(self._slider(slider) for slider in plot.sliders)
         buttons = "".join(f'<button type="button" data-preset="{html.escape(preset)}">{html.escape(preset)}</button>' for preset in self.presets)
         code = self.code.format(**{name: f"{value:.6g}" for name, value in plot.settings.items()})
@@ -398,6 +407,7 @@ class LiveFigure:
         return f"""<figure class="asl-live" id="{self.name}">
 <style>
 {_read("live.css")}</style>
+{_still(figure, plot.alt)}
 {svg}
 <p data-live="reading">{html.escape(reading)}</p>
 <form hidden autocomplete="off">{sliders}<div class="asl-buttons">{buttons}<button type="button" data-live="reset">Reset</button><button type="button" data-live="copy">Copy as Python</button></div><code data-live="code">{html.escape(code)}</code></form>

@@ -259,7 +259,7 @@ def test_figures_work_under_a_strict_content_security_policy(page, tmp_path):
     figures = [explore_probability(), explore_parameter("eps", torch.randn(3, 4), torch.arange(3), "single")]
     body = "".join(figure.live._repr_html_() for figure in figures)
     hashes = " ".join(f"'sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts_of(body))
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes}"
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}"
     (tmp_path / "page.html").write_text(f'<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}"><title>x</title>{body}', encoding="utf-8")
     errors = []
     page.on("console", lambda message: errors.append(message.text))

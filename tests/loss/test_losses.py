@@ -17,6 +17,7 @@ from ranks import in_processes
 from functorch.compile import aot_function, make_boxed_func
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
+from torch.torch_version import TorchVersion
 
 from asl_explainer import fast
 from asl_explainer.equation import asymmetric_loss_reference
@@ -298,8 +299,9 @@ def test_compiled_is_right_at_any_logit(compiled, settings):
     logits, targets = logits.repeat(2).requires_grad_(), torch.arange(2.0).repeat_interleave(len(logits))
     expected = asymmetric_loss(logits, targets, **settings, reduction="none")
     loss = compiled(asymmetric_loss)(logits, targets, **settings, reduction="none")
-    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(gradient(loss.sum(), logits), gradient(expected.sum(), logits), rtol=1e-5, atol=1e-7)
+    atol = 1e-7 if TorchVersion(torch.__version__) >= (2, 13) else 1e-6  # an older compiler's sigmoid has fewer digits
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=atol)
+    torch.testing.assert_close(gradient(loss.sum(), logits), gradient(expected.sum(), logits), rtol=1e-5, atol=atol)
 
 
 NUMPY = {"gamma_neg": np.float32(2.5), "gamma_pos": np.int64(1), "clip": np.float64(0.05)}

@@ -1,13 +1,14 @@
 """Logits that are divided over two processes: the loss of one process, at half the memory."""
 import re
 import resource
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import recipe
 from ranks import in_processes
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
 from asl_explainer.adaptive import AdaptiveAsymmetry
@@ -109,22 +110,38 @@ def test_a_process_needs_memory_for_its_shard_only(tmp_path, settings, most):
     assert all(8 < used < most for used in in_processes(2, peak, tmp_path, settings))
 
 
-def trained(rank, world):
+def network():
     torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 7))
-    loss = AsymmetricLossMultiLabel(reduction="mean")
-    if world > 1:
-        fully_shard(model, mesh=init_device_mesh("cpu", (world,)))
-    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    inputs, targets = torch.randn(4, 8), (torch.rand(4, 7) < 0.3).float()
-    rows = slice(rank * 4 // world, (rank + 1) * 4 // world)
+    return torch.nn.Sequential(OrderedDict(body=torch.nn.Linear(8, 16), relu=torch.nn.ReLU(), head=torch.nn.Linear(16, 6)))
+
+
+def samples():
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(4, 8, generator=generator), (torch.rand(4, 6, generator=generator) < 0.3).float()
+
+
+def trained(model, loss, optimizer, inputs, targets):
     for _ in range(3):
-        loss(model(inputs[rows]), targets[rows]).backward()
+        loss(model(inputs), targets).backward()
         optimizer.step()
         optimizer.zero_grad()
-    weight = next(model.parameters())
-    return weight.full_tensor().detach() if world > 1 else weight.detach()
+    return {name: (x.full_tensor() if isinstance(x, DTensor) else x).detach() for name, x in model.named_parameters()}
 
 
-def test_fully_sharded_training_is_that_of_one_process(tmp_path):
-    torch.testing.assert_close(in_processes(2, trained, tmp_path)[1], in_processes(1, trained, tmp_path)[0])
+def trained_fully_sharded(rank, world):
+    rows = slice(rank * 4 // world, (rank + 1) * 4 // world)
+    return trained(*recipe("fully_sharded").prepare(network(), world, device="cpu"), *(x[rows] for x in samples()))
+
+
+def trained_class_parallel(rank, world):
+    model, loss = recipe("class_parallel").prepare(network(), init_device_mesh("cpu", (world,)))
+    assert model(samples()[0]).placements == (Shard(1),)
+    return trained(model, loss, torch.optim.AdamW(model.parameters()), *samples())
+
+
+@pytest.mark.parametrize("train", [trained_fully_sharded, trained_class_parallel])
+def test_a_divided_training_is_that_of_one_process(tmp_path, train):
+    model = network()
+    expected = trained(model, AsymmetricLossMultiLabel(reduction="mean"), torch.optim.AdamW(model.parameters()), *samples())
+    for found in in_processes(2, train, tmp_path):
+        torch.testing.assert_close(found, expected)

@@ -159,6 +159,15 @@ def test_two_drawings_share_no_id_and_keep_their_colours(project):
     assert page.count('fill="#ABCDEF"') == page.count('stroke="#999999"') == page.count("stroke: #999999") == 2
 
 
+def test_a_page_needs_no_second_picture_of_what_it_draws(project):
+    "Jupyter shows them in a notebook that is not trusted."
+    dot, still = "iVBORw0KGgo=", '<div class="asl-still"><img alt="" src="data:image/png;base64,iVBORw0KGgo="><p>Run this cell.</p></div>'
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0"/></svg>'
+    page = page_of(project, ("#| fig-alt: a line\ndraw()", {"image/svg+xml": drawing, "image/png": dot}), ("show()", {"text/html": f"<p>before</p>{still}\n<p>after</p>"}))
+    assert "<path" in page and "before" in page and "after" in page
+    assert "<img" not in page and "Run this cell" not in page
+
+
 @pytest.mark.parametrize("module, address", [("losses", "losses"), ("dropin.timm", "dropin/timm")])
 def test_a_name_leads_to_the_module_that_a_notebook_means(project, module, address):
     "Several modules define a class of this name."

@@ -1,0 +1,30 @@
+import lightning
+import torch
+
+from asl_explainer import AdaptiveAsymmetry, AsymmetricLossMultiLabel
+from asl_explainer.diagnose import gradient_report
+
+
+class Classifier(lightning.LightningModule):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.loss = AsymmetricLossMultiLabel(gamma_pos=0, reduction="mean")
+        self.controller = AdaptiveAsymmetry(target=0.1)  # optional; its state is part of every checkpoint
+
+    def training_step(self, batch, batch_index):
+        inputs, targets = batch
+        logits = self.model(inputs)
+        self.loss.gamma_neg = self.controller.step(logits, targets)
+        self.log("gamma_neg", self.controller.gamma_neg)
+        return self.loss(logits, targets)
+
+    def validation_step(self, batch, batch_index):
+        inputs, targets = batch
+        logits = self.model(inputs)
+        self.log("validation_loss", self.loss(logits, targets))
+        report = gradient_report(logits, targets, suspects=0)  # works without gradients
+        self.log("share_of_positives", report.shares[0].float())
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-3)

@@ -2,8 +2,6 @@ from asl_explainer import AsymmetricLossMultiLabel
 
 
 class FastaiAsymmetricLoss(AsymmetricLossMultiLabel):
-    "The loss with what `Learner.predict` and `Learner.get_preds` ask of one: `Learner(dls, model, loss_func=FastaiAsymmetricLoss(reduction='mean'))`."
-
     threshold = 0.5
 
     def activation(self, logits):

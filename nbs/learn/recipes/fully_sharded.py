@@ -6,10 +6,12 @@ from asl_explainer import AsymmetricLossMultiLabel
 
 
 def prepare(model, processes, device="cuda"):
-    "Shard the parameters of each layer, then of the rest. The loss has no parameters and is not sharded."
+    "Shard each layer, then the rest. The loss has no parameters."
     mesh = init_device_mesh(device, (processes,))
     for layer in model.children():
-        if any(True for _ in layer.parameters()):
+        if list(layer.parameters()):
             fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
-    return model, AsymmetricLossMultiLabel(reduction="mean"), torch.optim.AdamW(model.parameters())
+    loss = AsymmetricLossMultiLabel(reduction="mean")
+    optimizer = torch.optim.AdamW(model.parameters())
+    return model, loss, optimizer

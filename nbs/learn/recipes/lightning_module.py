@@ -1,7 +1,8 @@
 import lightning
 import torch
 
-from asl_explainer import AdaptiveAsymmetry, AsymmetricLossMultiLabel
+from asl_explainer import AdaptiveAsymmetry
+from asl_explainer import AsymmetricLossMultiLabel
 from asl_explainer.diagnose import gradient_report
 
 
@@ -9,21 +10,24 @@ class Classifier(lightning.LightningModule):
     def __init__(self, model):
         super().__init__()
         self.model = model
-        self.loss = AsymmetricLossMultiLabel(gamma_pos=0, reduction="mean")
-        self.controller = AdaptiveAsymmetry(target=0.1)  # optional; its state is part of every checkpoint
+        self.loss = AsymmetricLossMultiLabel(
+            gamma_pos=0, reduction="mean"
+        )
+        self.controller = AdaptiveAsymmetry(target=0.1)
 
     def training_step(self, batch, batch_index):
         inputs, targets = batch
         logits = self.model(inputs)
-        self.loss.gamma_neg = self.controller.step(logits, targets)
-        self.log("gamma_neg", self.controller.gamma_neg)
+        gamma_neg = self.controller.step(logits, targets)
+        self.loss.gamma_neg = gamma_neg
+        self.log("gamma_neg", gamma_neg)
         return self.loss(logits, targets)
 
     def validation_step(self, batch, batch_index):
         inputs, targets = batch
         logits = self.model(inputs)
         self.log("validation_loss", self.loss(logits, targets))
-        report = gradient_report(logits, targets, suspects=0)  # works without gradients
+        report = gradient_report(logits, targets, suspects=0)
         self.log("share_of_positives", report.shares[0].float())
 
     def configure_optimizers(self):

@@ -82,15 +82,34 @@ def test_a_changing_gamma_is_compiled_once():
     assert controller.gamma_neg > 1 and len(compilations) == 1
 
 
+class WithLoss(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.loss, self.controller = AsymmetricLossMultiLabel(), AdaptiveAsymmetry(target=-0.5, rate=1.0)
+
+    def forward(self, logits, targets):
+        self.loss.gamma_neg = self.controller.step(logits, targets)
+        return self.loss(logits, targets)
+
+
+def test_a_compiled_model_may_hold_the_controller():
+    torch._dynamo.reset()
+    eager, compiled = WithLoss(), torch.compile(WithLoss())
+    for logits, targets in batches():
+        torch.testing.assert_close(compiled(logits, targets), eager(logits, targets))
+        torch.testing.assert_close(compiled.controller.gamma_neg, eager.controller.gamma_neg)
+    assert eager.controller.gamma_neg > 1
+
+
 def test_the_state_is_the_models():
-    model = torch.nn.ModuleDict({"loss": AsymmetricLossMultiLabel(), "controller": AdaptiveAsymmetry(target=-0.5, rate=1.0)})
+    model = WithLoss()
     keys = set(model.state_dict())
     for logits, targets in batches():
-        model["loss"].gamma_neg = model["controller"].step(logits, targets)
+        model(logits, targets)
     assert set(model.state_dict()) == keys == {"controller.gamma_neg", "controller.sums"}
-    gamma_neg = model["controller"].gamma_neg.clone()
+    gamma_neg = model.controller.gamma_neg.clone()
     model.eval()
-    assert model["controller"].step(-logits, targets) == gamma_neg
+    assert model.controller.step(-logits, targets) == gamma_neg
 
 
 def test_half_precision_and_devices():

@@ -1,4 +1,4 @@
-"""The notebooks in JupyterLab, as they are opened: run, not trusted, trusted; and through nbconvert."""
+"""The notebooks in JupyterLab and Notebook 7, as they are opened: run, not trusted, trusted; and through nbconvert."""
 import os
 import re
 import shutil
@@ -36,13 +36,13 @@ def notebooks(tmp_path):
 
 
 @contextmanager
-def opened(page, folder, name, heading, data_folder):
-    "A notebook in JupyterLab."
+def opened(page, folder, name, heading, data_folder, program="lab"):
+    "A notebook in JupyterLab, or in Notebook 7."
     as_root = ["--allow-root"] if os.geteuid() == 0 else []
-    with started(["env", data_folder, BIN / "jupyter", "lab", "--no-browser", "--port=8950", "--notebook-dir", folder, *as_root], folder) as lab:
-        address, token = re.search(r"(http://127\.0\.0\.1:\d+/)lab\?token=(\w+)", read_until(lab, "127.0.0.1")).groups()
+    with started(["env", data_folder, BIN / "jupyter", program, "--no-browser", "--port=8950", "--notebook-dir", folder, *as_root], folder) as lab:
+        address, token = re.search(r"(http://127\.0\.0\.1:\d+/)\w+\?token=(\w+)", read_until(lab, "127.0.0.1")).groups()
         wait_for_answer(f"{address}api")
-        page.goto(f"{address}lab/tree/{name}?reset&token={token}")
+        page.goto(f"{address}{'lab/tree' if program == 'lab' else 'notebooks'}/{name}?reset&token={token}")
         page.get_by_role("heading", name=heading).first.wait_for(timeout=60_000)
         yield page
 
@@ -64,8 +64,9 @@ def natural_widths(locator):
     return locator.evaluate_all("images => images.filter((image) => image.checkVisibility()).map((image) => image.naturalWidth)")
 
 
-def test_a_notebook_that_is_not_trusted_shows_pictures(notebooks, data_folder, page):
-    with opened(page, notebooks, "index.ipynb", "asl_explainer", data_folder):
+@pytest.mark.parametrize("program", ["lab", "notebook"])
+def test_a_notebook_that_is_not_trusted_shows_pictures(notebooks, data_folder, page, program):
+    with opened(page, notebooks, "index.ipynb", "asl_explainer", data_folder, program):
         note = page.get_by_text("Run this cell for live sliders.")
         note.scroll_into_view_if_needed()
         assert note.is_visible()

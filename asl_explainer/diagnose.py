@@ -262,9 +262,12 @@ def suggest_gamma_neg(
     gap = p_t_of_negatives - p_t_of_positives
     new = adapted(torch.tensor(float(gamma_neg)), torch.tensor(gap), target, rate, 0.0, 8.0).item()
     means = f"negatives are recognized with a mean of {p_t_of_negatives:.2f}, positives with {p_t_of_positives:.2f}: the gap of {gap:.2f}"
+    if abs(rate * (gap - target)) < 0.25:
+        return Suggestion(float(gamma_neg), f"{means} is close to the target of {target:g}, so leave gamma_neg at {gamma_neg:g}")
+    means += f" is {'wider' if gap > target else 'narrower'} than {target:g}"
     if abs(new - gamma_neg) < 0.25:
-        return Suggestion(float(gamma_neg), f"{means} calls for no more than a small step from the target of {target:g}, so leave gamma_neg at {gamma_neg:g}")
-    return Suggestion(new, f"{means} is {'wider' if gap > target else 'narrower'} than {target:g}, so gamma_neg {'rises' if new > gamma_neg else 'falls'} from {gamma_neg:g} to {new:.2f}")
+        return Suggestion(float(gamma_neg), f"{means}, but gamma_neg is as good as at its bound, so leave gamma_neg at {gamma_neg:g}")
+    return Suggestion(new, f"{means}, so gamma_neg {'rises' if new > gamma_neg else 'falls'} from {gamma_neg:g} to {new:.2f}")
 
 # %% ../nbs/api/diagnose.ipynb #command-code
 _READERS = (".npy", ".npz", ".pt", ".csv", ".parquet")

@@ -97,7 +97,7 @@ def _soft_targets(z, y, negative, settings, out=None):
     limit, floor = _LIMITS[z.dtype], torch.ops.aten.threshold_backward  # floor(x, p, eps) is 0 where p <= eps
     exact = eps < math.exp(-limit)
     farthest = limit if exact else math.log(1 / eps - 1)
-    extreme = torch.compiler.is_compiling() or not all(bound.abs().item() <= farthest for bound in torch.aminmax(z))
+    extreme = torch.compiler.is_compiling() or z.device.type != "cpu" or not all(bound.abs().item() <= farthest for bound in torch.aminmax(z))
     odds = (z.clamp(-limit, limit) if extreme else z).exp()
     not_p = odds.add(1).reciprocal_()
     p = odds.mul_(not_p)

@@ -26,8 +26,12 @@ class Classifier(lightning.LightningModule):
     def validation_step(self, batch, batch_index):
         inputs, targets = batch
         logits = self.model(inputs)
+        gamma_neg = self.controller.gamma_neg
+        self.loss.gamma_neg = gamma_neg
         self.log("validation_loss", self.loss(logits, targets))
-        report = gradient_report(logits, targets, suspects=0)
+        report = gradient_report(
+            logits, targets, gamma_neg=gamma_neg, gamma_pos=0
+        )
         self.log("share_of_positives", report.shares[0].float())
 
     def configure_optimizers(self):

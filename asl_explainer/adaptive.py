@@ -10,7 +10,7 @@ import torch.distributed
 from torch import Tensor, nn
 
 from .fast import _in_range
-from .losses import _as_shards, _check_number, _ignored_labels
+from .losses import _as_shards, _check_number, _checked, _ignored_labels
 
 # %% auto #0
 __all__ = ['adapted', 'AdaptiveAsymmetry']
@@ -55,16 +55,24 @@ class AdaptiveAsymmetry(nn.Module):
         _check_number("momentum", momentum, 0, 1)
         _check_number("low", low, 0)
         _check_number("high", high, low)
+        _check_number("gamma_neg", gamma_neg, 0)
         if not low <= gamma_neg <= high:
             raise ValueError(f"gamma_neg is {gamma_neg!r}, expected a number from low to high, {low} to {high}")
+        if classes is not None and not (isinstance(classes, int) and classes > 0):
+            raise ValueError(f"classes is {classes!r}, expected a whole number above 0, or None")
         super().__init__()
-        self.target, self.rate, self.low, self.high, self.momentum, self.ignore_index = target, rate, low, high, momentum, ignore_index
+        self.target, self.rate, self.low, self.high, self.momentum = target, rate, low, high, momentum
+        self.ignore_index = _checked("ignore_index", ignore_index)
         shape = () if classes is None else (classes,)
         self.register_buffer("gamma_neg", torch.full(shape, float(gamma_neg), dtype=torch.float32))
         self.register_buffer("sums", torch.zeros(4, *shape, dtype=torch.float32))
 
     def _apply(self, fn, recurse=True):  # a model in half precision must not take the digits of the running sums
-        return super()._apply(lambda x: x.to(fn(x).device), recurse)
+        def moved(x):
+            y = fn(x)
+            return y if y.dtype == x.dtype else x.to(y.device)
+
+        return super()._apply(moved, recurse)
 
     @property
     def gap(self) -> Tensor:  # One number, or shape (C,); NaN before the first step with positives and negatives
@@ -83,7 +91,7 @@ class AdaptiveAsymmetry(nn.Module):
 
         Raises `ValueError` for shapes that do not match and for targets outside [0, 1]."""
         if not self.training:
-            return self.gamma_neg
+            return self.gamma_neg.clone()
         classes = self.gamma_neg.shape
         if targets.shape != logits.shape:
             raise ValueError(f"targets have shape {tuple(targets.shape)}, expected the shape of logits, {tuple(logits.shape)}")
@@ -94,9 +102,9 @@ class AdaptiveAsymmetry(nn.Module):
         y = _in_range(targets.masked_fill(ignored, 0).float(), targets.dtype)
         if hasattr(logits, "device_mesh"):
             y, ignored = _as_shards(y, logits), _as_shards(ignored, logits)
-        p, counted = logits.float().sigmoid(), (~ignored).float()
+        p, counted = logits.float().masked_fill(ignored, 0).sigmoid(), (~ignored).float()
         terms = p * y, y, (1 - p) * (counted - y), counted - y
-        sums = torch.stack([term.flatten(0, -2).sum(0) if classes else term.sum() for term in terms])
+        sums = torch.stack([term if classes and term.dim() == 1 else term.flatten(0, -2).sum(0) if classes else term.sum() for term in terms])
         sums = sums.full_tensor() if hasattr(sums, "full_tensor") else sums
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(sums)  # sums of whole tensors are multiplied too, which no mean notices
@@ -105,7 +113,7 @@ class AdaptiveAsymmetry(nn.Module):
         usable = (sums[1] > 0) & (sums[3] > 0) & sums.isfinite().all(0)  # NaN would never leave the running sums
         self.sums = torch.where(usable, self.momentum * self.sums + (1 - self.momentum) * sums, self.sums)
         self.gamma_neg = torch.where(usable, adapted(self.gamma_neg, self.gap, self.target, self.rate, self.low, self.high), self.gamma_neg)
-        return self.gamma_neg
+        return self.gamma_neg.clone()  # what is assigned to a loss shares nothing with the state to save
 
     def extra_repr(self) -> str:
         "The current gamma_neg and the settings, for `print`."

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import math
 import os
-import pickle
 import sys
 import warnings
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from . import __version__
 from .adaptive import adapted
-from .losses import _ignored_labels, asymmetric_loss
+from .losses import _check_number, _ignored_labels, _is_mask, _number_or_tensor, asymmetric_loss
 
 # %% auto #0
 __all__ = ['GROUPS', 'LADDER', 'Suspect', 'GradientReport', 'gradient_report', 'Comparison', 'compare_settings', 'Suggestion',
@@ -174,8 +174,10 @@ def gradient_report(
     Warns if the logits look like probabilities. Raises `ValueError` for shapes that do not match, logits that are not finite, targets outside [0, 1], or `easy` above `suspected`."""
     if not 0 <= easy <= suspected <= 1:
         raise ValueError(f"easy is {easy!r} and suspected {suspected!r}, expected 0 <= easy <= suspected <= 1")
-    settings = {"gamma_neg": 4, "gamma_pos": 1, "clip": 0.05, **settings}
-    ignore_mask, ignore_index = (ignore_index, None) if isinstance(ignore_index, Tensor) else (None, ignore_index)
+    if suspects < 0:
+        raise ValueError(f"suspects is {suspects!r}, expected a number of labels, at least 0")
+    settings = {name: _number_or_tensor(name, value) for name, value in {"gamma_neg": 4, "gamma_pos": 1, "clip": 0.05, **settings}.items()}
+    ignore_mask, ignore_index = (torch.as_tensor(ignore_index), None) if _is_mask(ignore_index) else (None, ignore_index)
     if ignore_mask is not None and ignore_mask.shape != logits.shape:
         raise ValueError(f"the mask of labels to ignore has shape {tuple(ignore_mask.shape)}, expected that of logits, {tuple(logits.shape)}")
     sums, found = torch.zeros(3, len(GROUPS), *(logits.shape[1:] if per_class else ()), dtype=torch.float64), []
@@ -183,8 +185,8 @@ def gradient_report(
     for start, z, y, ignored, settings_of_rows in _chunks(logits, targets, ignore_mask, settings):
         ignored = _ignored_labels(y, ignore_index, ignored)
         counted = torch.ones_like(y, dtype=torch.bool) if ignored is None else ~ignored
-        loss = asymmetric_loss(z.requires_grad_(), y, ignore_index=ignored, **settings_of_rows)
-        gradient = torch.autograd.grad(loss.sum(), z)[0].abs()
+        loss = asymmetric_loss(z.requires_grad_(), y, ignore_index=ignored, **{**settings_of_rows, "reduction": "sum"})  # shares depend on no reduction
+        gradient = torch.autograd.grad(loss, z)[0].abs()
         z = z.detach()
         p, positive = z.sigmoid(), y > 0.5
         group = torch.where(positive, 0, 1 + (p >= easy).long() + (p > suspected))
@@ -252,7 +254,10 @@ def suggest_gamma_neg(
     rate: float = 1.0,  # Step size
     ignore_index: float | Tensor | None = None,  # Targets to ignore, as for `gradient_report`
 ) -> Suggestion:
-    "One step of the adaptive rule (arXiv 2009.14119), between 0 and 8. Raises the errors of `gradient_report`."
+    "One step of the adaptive rule (arXiv 2009.14119), between 0 and 8. Raises the errors of `gradient_report`, and `TypeError` or `ValueError` for a wrong `gamma_neg`."
+    if isinstance(gamma_neg, Tensor) and gamma_neg.dim():
+        raise TypeError(f"gamma_neg is a tensor of shape {tuple(gamma_neg.shape)}, expected a number")
+    _check_number("gamma_neg", gamma_neg, 0)
     report = gradient_report(logits, targets, ignore_index=ignore_index, suspects=0)
     positives, negatives = report.labels[0], report.labels[1:].sum()
     if not (positives and negatives):
@@ -260,7 +265,7 @@ def suggest_gamma_neg(
     p_t_of_positives = report.p[0].item()
     p_t_of_negatives = 1 - (report.p[1:].nan_to_num() * report.labels[1:]).sum().item() / negatives.item()
     gap = p_t_of_negatives - p_t_of_positives
-    new = adapted(torch.tensor(float(gamma_neg)), torch.tensor(gap), target, rate, 0.0, 8.0).item()
+    new = adapted(torch.tensor(float(gamma_neg)), torch.tensor(gap), target, rate, 0.0, max(8.0, float(gamma_neg))).item()
     means = f"negatives are recognized with a mean of {p_t_of_negatives:.2f}, positives with {p_t_of_positives:.2f}: the gap of {gap:.2f}"
     if abs(rate * (gap - target)) < 0.25:
         return Suggestion(float(gamma_neg), f"{means} is close to the target of {target:g}, so leave gamma_neg at {gamma_neg:g}")
@@ -281,6 +286,15 @@ def _only(arrays, name):
     return arrays[names[0] if len(names) == 1 else name]
 
 
+def _is_header(row):
+    "Whether the first row of a CSV file names the columns; pandas names them 0, 1, 2 if nobody else does."
+    try:
+        numbers = [float(field) for field in row]
+    except ValueError:
+        return True
+    return len(row) > 2 and numbers == list(range(len(row)))
+
+
 def _read(path, name):
     if path.suffix == ".pt":
         loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -290,9 +304,13 @@ def _read(path, name):
         return loaded
     np = _optional("numpy", f"reading {path.suffix} files")
     if path.suffix == ".csv":
-        with path.open(encoding="utf-8") as file:
-            header = any(c.isalpha() for c in file.readline().lower().replace("e", "").replace("nan", "").replace("inf", ""))
-        return np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float32, skiprows=int(header))
+        with path.open(encoding="utf-8-sig") as file:
+            header = _is_header(next(csv.reader(file), []))
+        with warnings.catch_warnings(action="ignore"):  # of an empty file
+            loaded = np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float32, skiprows=int(header), encoding="utf-8-sig")
+        if not loaded.size:
+            raise ValueError("it is empty")
+        return loaded
     if path.suffix == ".parquet":
         table = _optional("pyarrow.parquet", "reading .parquet files", "pyarrow").read_table(path)
         return np.stack([column.to_numpy() for column in table.columns], axis=1).astype(np.float32)
@@ -310,8 +328,11 @@ def load_numbers(
         raise ValueError(f"{path} ends in {path.suffix or 'nothing'}, expected {', '.join(_READERS[:-1])} or {_READERS[-1]}")
     try:
         return _read(path, name)
-    except (ValueError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} does not hold plain numbers: {str(error).splitlines()[0]}") from error
+    except (ImportError, OSError):
+        raise
+    except Exception as error:  # each library has its own for broken files
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise ValueError(f"{path} does not hold plain numbers: {reason}") from error
 
 
 def _parser():

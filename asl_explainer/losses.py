@@ -21,19 +21,18 @@ __all__ = ['AsymmetricLossMultiLabel', 'asymmetric_loss', 'AsymmetricLossSingleL
 
 # %% ../nbs/api/losses.ipynb #multi-code
 class _Settings(nn.Module):
-    "A module whose settings are checked when they are assigned, and move with it if they are tensors."
+    "A module whose settings are checked when they are assigned, and are buffers if they are tensors from the start."
 
     settings: tuple[str, ...]  # Their names
     reductions: tuple[str, ...]  # What `reduction` may be
 
     def __setattr__(self, name, value):
         if name in getattr(self, "settings", ()):
-            value, first = _checked(name, value, self.reductions), not hasattr(self, name)
-            in_checkpoint = first or name in self.state_dict()
-            if not first:
+            value = _checked(name, value, self.reductions)
+            if not hasattr(self, name) and isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+                return self.register_buffer(name, value)
+            if name in self._buffers and not isinstance(value, Tensor) or name in self._parameters and not isinstance(value, nn.Parameter):
                 delattr(self, name)
-            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
-                return self.register_buffer(name, value, persistent=in_checkpoint)
         super().__setattr__(name, value)
 
     def extra_repr(self) -> str:
@@ -111,7 +110,7 @@ def asymmetric_loss(
 
     Raises `TypeError` for a setting that is no number or logits that are not floating point, `ValueError` for a
     setting out of range, shapes that do not fit, or targets outside [0, 1]."""
-    ignore_mask, ignore_index = (ignore_index, None) if isinstance(ignore_index, Tensor) else (None, ignore_index)
+    ignore_mask, ignore_index = (ignore_index, None) if _is_mask(ignore_index) else (None, ignore_index)
     settings = {
         "gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "clip": clip, "eps": eps, "disable_torch_grad_focal_loss": disable_torch_grad_focal_loss,
         "smoothing": smoothing, "weight": weight, "pos_weight": pos_weight, "ignore_index": ignore_index, "shift_focus": shift_focus, "reduction": reduction,
@@ -119,8 +118,14 @@ def asymmetric_loss(
     return _loss_of_batch(logits, targets, ignore_mask, **{name: _checked(name, value) for name, value in settings.items()})
 
 # %% ../nbs/api/losses.ipynb #functional
+def _is_mask(ignore_index):
+    "Whether the labels to leave out are given one by one, by a tensor or an array."
+    return not (ignore_index is None or type(ignore_index) in (int, float)) and getattr(ignore_index, "ndim", 0) > 0
+
+
 def _ignored_labels(targets, ignore_index, ignore_mask=None):
     "A mask of the labels that are left out, or None if all of them count."
+    ignore_mask = None if ignore_mask is None else torch.as_tensor(ignore_mask, device=targets.device)
     if ignore_mask is not None and (ignore_mask.dtype != torch.bool or ignore_mask.shape != targets.shape):
         raise ValueError(
             f"the mask of labels to ignore is {ignore_mask.dtype} in shape {tuple(ignore_mask.shape)}, "
@@ -128,6 +133,7 @@ def _ignored_labels(targets, ignore_index, ignore_mask=None):
         )
     if ignore_index is None:
         return ignore_mask
+    targets = targets if targets.is_floating_point() else targets.long()  # as an 8-bit number, 255 equals -1
     marked = targets == ignore_index if ignore_index == ignore_index else targets.isnan()  # only NaN differs from itself
     return marked if ignore_mask is None else marked | ignore_mask
 
@@ -170,15 +176,16 @@ def _loss_of_batch(
         return _loss_of_shards(logits, targets, ignore_mask, ignore_index, smoothing, weight, settings, reduction)
 
     ignored = _ignored_labels(targets, ignore_index, ignore_mask)
-    if ignored is not None:
-        targets = targets.masked_fill(ignored, 0)
     z = _at_least_single(logits)
+    if ignored is not None:  # whatever is there, NaN included, has neither loss nor gradient
+        z, targets = z.masked_fill(ignored, 0), targets.masked_fill(ignored, 0)
     y = targets.to(z.dtype)
     if smoothing or targets.dtype in _HALF:
         y = _in_range(y, targets.dtype)
         y = y * (1 - smoothing) + 0.5 * smoothing
     if has_tensors:
-        settings = Settings(*(x.to(z) if isinstance(x, Tensor) else x for x in settings))
+        weight, *settings = (x.to(z) if isinstance(x, Tensor) else x for x in (weight, *settings))
+        settings = Settings(*settings)
     if weight is None and ignored is None and reduction != "none":
         return _reduce_sum(fast_asymmetric_loss(z, y, settings, summed=True), z.shape, None, reduction)
     return _reduce(fast_asymmetric_loss(z, y, settings, summed=False), weight, ignored, reduction)
@@ -236,7 +243,7 @@ def _number_or_tensor(name, value):
         return value
     if isinstance(value, (list, tuple)) or hasattr(value, "ndim") and (value.ndim or torch.compiler.is_compiling()):
         try:
-            return torch.as_tensor(value)
+            return torch.as_tensor(value.copy() if hasattr(value, "ndim") else value)
         except (TypeError, ValueError, RuntimeError):
             raise TypeError(f"{name} is {value!r}, expected numbers") from None
     return value.item() if hasattr(value, "item") else value
@@ -251,8 +258,10 @@ def _checked(name, value, reductions=_REDUCTIONS):
     "A setting, once it is known to be what its name asks for."
     if name == "reduction":
         _check_reduction(value, reductions)
-    if name == "ignore_index" and not (value is None or isinstance(value, Real)):
-        raise TypeError(f"ignore_index is {value!r}, expected a number or None; the module takes a mask of labels with each batch, as ignore_mask")
+    if name == "ignore_index":
+        value = _number_or_tensor(name, value)
+        if value is not None and (not isinstance(value, Real) or isinstance(value, bool)):
+            raise TypeError(f"ignore_index is {value!r}, expected a number or None; the module takes a mask of labels with each batch, as ignore_mask")
     if name not in _RANGES or value is None and name in ("weight", "pos_weight"):
         return value
     value = 0.0 if value is None and name == "clip" else _number_or_tensor(name, value)
@@ -318,11 +327,12 @@ class AsymmetricLossSingleLabel(_Settings):
         if ignored is not None:
             targets = targets.masked_fill(ignored, 0)
         if _has_values(targets) and targets.numel() and not (0 <= targets.min() and targets.max() < classes):
-            raise ValueError(f"targets lie in [{targets.min()}, {targets.max()}], expected class indices in [0, {classes - 1}]")
+            hint = "; ignore_index=-100 leaves out the samples marked so" if targets.min() == -100 else ""
+            raise ValueError(f"targets lie in [{targets.min()}, {targets.max()}], expected class indices in [0, {classes - 1}]{hint}")
 
-        _check_fits(logits, weight=self.weight)
+        _check_fits(logits, weight=self.weight, gamma_pos=self.gamma_pos, gamma_neg=self.gamma_neg)
         z = _at_least_single(logits)
         each_class = single_label_reference(z, F.one_hot(targets.long(), classes).to(z.dtype), self.gamma_pos, self.gamma_neg, self.eps)
         if self.weight is not None:
-            each_class = each_class * self.weight
+            each_class = each_class * (self.weight.to(z) if isinstance(self.weight, Tensor) else self.weight)
         return _reduce(each_class.sum(dim=-1), None, ignored, self.reduction)

@@ -98,6 +98,7 @@ def test_a_compiled_model_may_hold_the_controller():
     for logits, targets in batches():
         torch.testing.assert_close(compiled(logits, targets), eager(logits, targets))
         torch.testing.assert_close(compiled.controller.gamma_neg, eager.controller.gamma_neg)
+        torch.testing.assert_close(compiled.loss.gamma_neg, eager.controller.gamma_neg)  # for what is not compiled
     assert eager.controller.gamma_neg > 1
 
 
@@ -116,6 +117,20 @@ def test_half_precision_and_devices():
     controller = AdaptiveAsymmetry(gamma_neg=1.2345678).half().to(torch.bfloat16).double()
     assert controller.gamma_neg.dtype == controller.sums.dtype == torch.float32 and controller.gamma_neg == torch.tensor(1.2345678)
     assert controller.to("meta").sums.is_meta
+    assert controller.to_empty(device="cpu").sums.shape == (4,)
+
+
+@pytest.mark.parametrize("settings", [{"classes": 2.0}, {"classes": 0}, {"gamma_neg": "4"}, {"ignore_index": "none"}], ids=str)
+def test_wrong_settings_are_named(settings):
+    with pytest.raises((TypeError, ValueError), match=f"{next(iter(settings))} is "):
+        AdaptiveAsymmetry(**settings)
+
+
+def test_a_sample_alone_and_a_class_each():
+    (logits, targets), *_ = batches()
+    controller = AdaptiveAsymmetry(classes=3)
+    controller.step(logits[0], targets[0])
+    assert controller.gamma_neg.shape == (3,)
 
 
 @pytest.mark.parametrize("mark", [-1.0, torch.nan])
@@ -124,5 +139,5 @@ def test_ignored_labels_do_not_count(mark):
     left_out = torch.zeros_like(targets, dtype=torch.bool)
     left_out[:, 2] = True
     expected = AdaptiveAsymmetry(target=-0.5).step(logits[:, :2], targets[:, :2])
-    torch.testing.assert_close(AdaptiveAsymmetry(target=-0.5).step(logits, targets, left_out), expected)
+    torch.testing.assert_close(AdaptiveAsymmetry(target=-0.5).step(logits.masked_fill(left_out, torch.nan), targets, left_out), expected)
     torch.testing.assert_close(AdaptiveAsymmetry(target=-0.5, ignore_index=mark).step(logits, targets.masked_fill(left_out, mark)), expected)

@@ -101,6 +101,50 @@ def test_settings_with_a_row_for_each_sample(monkeypatch):
     torch.testing.assert_close(gradient_report(logits, targets, **settings).gradient, expected.gradient)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "batchmean", "none"])
+def test_shares_depend_on_no_reduction(monkeypatch, reduction):
+    expected = gradient_report(*some_batch()).gradient
+    monkeypatch.setattr(diagnose, "_CHUNK", 50)
+    torch.testing.assert_close(gradient_report(*some_batch(), reduction=reduction).gradient, expected)
+
+
+def test_settings_and_masks_of_numpy(monkeypatch):
+    logits, targets = some_batch()
+    weight, mask = torch.rand(30, 7), torch.rand(30, 7) < 0.2
+    expected = gradient_report(logits, targets, weight=weight, gamma_neg=2.0, ignore_index=mask)
+    monkeypatch.setattr(diagnose, "_CHUNK", 50)
+    found = gradient_report(logits.numpy(), targets.numpy(), weight=weight.numpy(), gamma_neg=np.float32(2), ignore_index=mask.numpy())
+    torch.testing.assert_close(found.gradient, expected.gradient)
+    assert json.dumps(found.as_dict()) and repr(found)
+
+
+def test_a_suggestion_checks_what_it_starts_from():
+    batch = torch.tensor([[-1.0, -4.0]] * 4), torch.tensor([[1.0, 0.0]] * 4)
+    assert suggest_gamma_neg(*batch, gamma_neg=12).gamma_neg == 12
+    for wrong in [torch.nan, -3, torch.ones(2), "4"]:
+        with pytest.raises((TypeError, ValueError), match="gamma_neg is "):
+            suggest_gamma_neg(*batch, gamma_neg=wrong)
+
+
+@pytest.mark.parametrize("name, content", [("x.npz", b"PK\x03\x04garbage"), ("x.pt", b""), ("x.pt", b"hello world"), ("x.csv", b""), ("x.parquet", b"PAR1")])
+def test_a_broken_file_is_named_in_one_line(tmp_path, capsys, name, content):
+    (tmp_path / name).write_bytes(content)
+    assert main(["diagnose", str(tmp_path / name), str(tmp_path / name)]) == 1
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1 and name in errors
+
+
+@pytest.mark.parametrize("start", ["0,1,2\n", '"a","b","c"\n', "e,nan,inf\n", "\ufeff", ""])
+def test_a_csv_file_with_any_header(tmp_path, start):
+    (tmp_path / "x.csv").write_text(start + "1.5,-2,0\n0,1,1\n", encoding="utf-8")
+    assert diagnose.load_numbers(tmp_path / "x.csv").tolist() == [[1.5, -2, 0], [0, 1, 1]]
+
+
+def test_a_negative_number_of_suspects_is_refused():
+    with pytest.raises(ValueError, match="suspects is -1"):
+        gradient_report(*some_batch(), suspects=-1)
+
+
 def test_the_suspects_are_the_most_contradicted_labels_of_each_kind(monkeypatch):
     logits, targets = some_batch()
     monkeypatch.setattr(diagnose, "_CHUNK", 50)

@@ -465,8 +465,13 @@ def test_settings_keep_the_type_that_torch_needs():
     assert [type(x) for x in (loss.gamma_neg, loss.gamma_pos, loss.clip)] == [float, int, float]
     assert isinstance(loss.weight, torch.Tensor) and isinstance(loss.pos_weight, torch.Tensor)
     loss.gamma_neg = torch.tensor(3.0)
-    assert loss.gamma_neg.dim() == 0 and set(loss.state_dict()) == {"weight", "pos_weight"} and loss.to("meta").gamma_neg.is_meta
+    assert loss.gamma_neg.dim() == 0 and set(loss.state_dict()) == {"weight", "pos_weight"}
+    loss.weight, loss.gamma_neg = 2, torch.nn.Parameter(loss.gamma_neg)
+    loss.gamma_neg = torch.tensor(1.0)  # from a buffer to a number, from a parameter to a tensor
+    assert set(loss.state_dict()) == {"pos_weight"}
+    assert AsymmetricLossMultiLabel(gamma_neg=np.arange(3.0)[::-1]).gamma_neg.tolist() == [2, 1, 0]
     logits, targets = some_batch()
+    assert asymmetric_loss(logits.float(), targets, weight=np.ones(5)).dtype == torch.float32
     torch.testing.assert_close(asymmetric_loss(logits, targets, clip=None), asymmetric_loss(logits, targets, clip=0))
 
 
@@ -499,8 +504,33 @@ def test_labels_are_left_out_by_value_and_by_mask(mark):
     torch.testing.assert_close(module(logits, targets.masked_fill(marked, mark), ignore_mask=masked), expected)
     torch.testing.assert_close(module(logits, targets.masked_fill(marked | masked, mark)), expected)
     torch.testing.assert_close(asymmetric_loss(logits, targets.masked_fill(marked | masked, mark), ignore_index=mark, reduction="mean"), expected)
+    for shape_of_mask in [masked.numpy(), masked]:
+        torch.testing.assert_close(asymmetric_loss(logits, targets, ignore_index=shape_of_mask), asymmetric_loss(logits, targets.masked_fill(masked, -1), ignore_index=-1))
     with pytest.raises(ValueError, match="targets contain" if mark == 2 else "labels marked (-1|nan) are left out with ignore_index="):
         asymmetric_loss(logits, targets.masked_fill(marked, mark))
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean", "none"])
+def test_what_an_ignored_label_has_for_a_logit_does_not_matter(reduction):
+    logits, targets = some_batch()
+    ignored = torch.arange(30).view(6, 5) % 7 == 0
+    expected = asymmetric_loss(logits, targets, ignore_index=ignored, reduction=reduction)
+    broken = logits.detach().masked_fill(ignored, torch.nan).requires_grad_()
+    loss = asymmetric_loss(broken, targets, ignore_index=ignored, reduction=reduction)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(gradient(loss, broken), gradient(expected, logits))
+
+
+def test_a_mark_does_not_wrap_around():
+    targets = torch.tensor([1, 0, 255], dtype=torch.uint8)
+    with pytest.raises(ValueError, match="targets contain 255"):
+        asymmetric_loss(torch.zeros(3), targets, ignore_index=-1)
+    asymmetric_loss(torch.zeros(3), targets, ignore_index=255)
+
+
+def test_a_sample_that_is_marked_for_cross_entropy_is_explained():
+    with pytest.raises(ValueError, match="ignore_index=-100 leaves out the samples marked so"):
+        AsymmetricLossSingleLabel()(torch.zeros(2, 3), torch.tensor([1, -100]))
 
 
 def test_the_check_of_targets_can_be_turned_off():

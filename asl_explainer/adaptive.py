@@ -104,7 +104,7 @@ class AdaptiveAsymmetry(nn.Module):
             y, ignored = _as_shards(y, logits), _as_shards(ignored, logits)
         p, counted = logits.float().masked_fill(ignored, 0).sigmoid(), (~ignored).float()
         terms = p * y, y, (1 - p) * (counted - y), counted - y
-        sums = torch.stack([term if classes and term.dim() == 1 else term.flatten(0, -2).sum(0) if classes else term.sum() for term in terms])
+        sums = torch.stack([term.sum_to_size(classes) for term in terms])
         sums = sums.full_tensor() if hasattr(sums, "full_tensor") else sums
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(sums)  # sums of whole tensors are multiplied too, which no mean notices

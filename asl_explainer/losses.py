@@ -138,12 +138,12 @@ def _ignored_labels(targets, ignore_index, ignore_mask=None):
     return marked if ignore_mask is None else marked | ignore_mask
 
 
-def _reduce_sum(total, shape, counted, reduction):
-    "A summed loss, divided as `reduction` asks; `counted` is the number of labels, if some are left out. The mean of no labels is 0."
+def _reduce_sum(total, shape, ignored, reduction, over_all=lambda x: x):
+    "A summed loss, divided as `reduction` asks; the mean of no labels is 0. `over_all` adds up what several processes count."
     if reduction == "sum":
         return total
-    if reduction == "mean" and counted is not None:
-        return total / counted.clamp(min=1)
+    if reduction == "mean" and ignored is not None:
+        return total / over_all((~ignored).sum()).clamp(min=1)
     return total / max(math.prod(shape if reduction == "mean" else shape[:1]), 1)
 
 
@@ -151,7 +151,7 @@ def _reduce(loss, weight, ignored, reduction):
     "Weight each label's loss, drop those that do not count, and reduce."
     loss = loss if weight is None else loss * weight
     loss = loss if ignored is None else loss * ~ignored
-    return loss if reduction == "none" else _reduce_sum(loss.sum(), loss.shape, None if ignored is None else (~ignored).sum(), reduction)
+    return loss if reduction == "none" else _reduce_sum(loss.sum(), loss.shape, ignored, reduction)
 
 
 _HALF = (torch.float16, torch.bfloat16)
@@ -217,7 +217,7 @@ def _loss_of_shards(logits, targets, ignore_mask, ignore_index, smoothing, weigh
 
     total = over_all(_loss_of_batch(z, y, ignore_mask, **local, reduction="sum"))
     ignored = _ignored_labels(y, ignore_index, ignore_mask)
-    return _reduce_sum(total, logits.shape, None if ignored is None else over_all((~ignored).sum()), reduction)
+    return _reduce_sum(total, logits.shape, ignored, reduction, over_all)
 
 # %% ../nbs/api/losses.ipynb #check-code
 _REDUCTIONS = ("sum", "mean", "batchmean", "none")

@@ -37,7 +37,7 @@ class _Canvas:
             artist.set_animated(False)
 
     def jpeg(self):
-        "The current figure as a JPEG, which is encoded in a third of the time that a PNG takes."
+        "The current figure as a JPEG, which is faster to encode than a PNG."
         self.canvas.restore_region(self.background)
         for artist in self.moving:
             artist.axes.draw_artist(artist)

@@ -504,8 +504,8 @@ def test_labels_are_left_out_by_value_and_by_mask(mark):
     torch.testing.assert_close(module(logits, targets.masked_fill(marked, mark), ignore_mask=masked), expected)
     torch.testing.assert_close(module(logits, targets.masked_fill(marked | masked, mark)), expected)
     torch.testing.assert_close(asymmetric_loss(logits, targets.masked_fill(marked | masked, mark), ignore_index=mark, reduction="mean"), expected)
-    for shape_of_mask in [masked.numpy(), masked]:
-        torch.testing.assert_close(asymmetric_loss(logits, targets, ignore_index=shape_of_mask), asymmetric_loss(logits, targets.masked_fill(masked, -1), ignore_index=-1))
+    for mask in [masked.numpy(), masked]:
+        torch.testing.assert_close(asymmetric_loss(logits, targets, ignore_index=mask), asymmetric_loss(logits, targets.masked_fill(masked, -1), ignore_index=-1))
     with pytest.raises(ValueError, match="targets contain" if mark == 2 else "labels marked (-1|nan) are left out with ignore_index="):
         asymmetric_loss(logits, targets.masked_fill(marked, mark))
 

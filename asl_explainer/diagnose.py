@@ -109,7 +109,7 @@ def _bars(shares):
     axes = figure.add_subplot()
     widths = torch.stack(list(shares.values()), dim=1)
     starts = widths.cumsum(0) - widths
-    styles = [("#0072B2", ""), ("#999999", "//"), ("#E69F00", ""), ("#D55E00", "xx")]
+    styles = [("#0072B2", ""), ("#EEBF99", "//"), ("#D55E00", ""), ("#CC79A7", "xx")]
     for group, width, start, (color, hatch) in zip(GROUPS, widths, starts, styles):
         axes.barh(list(shares), width, left=start, color=color, hatch=hatch, edgecolor="white", label=group)
     axes.set(xlim=(0, 1), xlabel="share of the gradient")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import html
 import io
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -15,28 +17,32 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from torch import Tensor
 
-from .figures import Plot, parameter_plot, probability_plot
+from .figures import Choice, Panel, Plot, Slider, parameter_plot, probability_plot
 from .live import LiveFigure
 from ..losses import AsymmetricLossMultiLabel, AsymmetricLossSingleLabel
 
 # %% auto #0
-__all__ = ['PRESETS', 'Explorer', 'explore_probability', 'explore_parameter']
+__all__ = ['PRESETS', 'Canvas', 'ipywidgets', 'control_widget', 'has_sliders', 'Explorer', 'explore_probability',
+           'explore_parameter']
 
 # %% ../../nbs/api/explore.ipynb #widget-code
-class _Canvas:
-    "Draws the moving artists of a plot over a bitmap of everything else."
+class Canvas:
+    "Draws the moving artists of a panel over a bitmap of everything else."
 
-    def __init__(self, plot):
-        self.canvas = FigureCanvasAgg(plot.figure)
-        self.moving = sorted(plot.moving.values(), key=lambda artist: artist.get_zorder())
+    def __init__(self, panel: Panel):
+        self.canvas = FigureCanvasAgg(panel.figure)
+        self.moving = sorted(panel.moving.values(), key=lambda artist: artist.get_zorder())
         for artist in self.moving:
             artist.set_animated(True)  # leaves them out of the bitmap
+        color = panel.figure.get_facecolor()
+        panel.figure.set_facecolor("white")  # a JPEG cannot be transparent
         self.canvas.draw()
-        self.background = self.canvas.copy_from_bbox(plot.figure.bbox)
+        self.background = self.canvas.copy_from_bbox(panel.figure.bbox)
+        panel.figure.set_facecolor(color)
         for artist in self.moving:
             artist.set_animated(False)
 
-    def jpeg(self):
+    def jpeg(self) -> bytes:
         "The current figure as a JPEG, which is faster to encode than a PNG."
         self.canvas.restore_region(self.background)
         for artist in self.moving:
@@ -46,7 +52,29 @@ class _Canvas:
         return encoded.getvalue()
 
 # %% ../../nbs/api/explore.ipynb #explorer-code
-def _has_sliders():
+def ipywidgets() -> ModuleType:
+    "The package. Raises `ImportError` that tells how to install it."
+    try:
+        return import_module("ipywidgets")
+    except ImportError as error:
+        raise ImportError("the sliders need ipywidgets: pip install 'asl_explainer[course]'") from error
+
+
+def control_widget(
+    control: Slider | Choice,
+    value: float,  # The setting
+):  # A slider or a menu of ipywidgets; its `value` is the setting
+    "The widget of a setting."
+    widgets = ipywidgets()
+    wide = {"description": control.label, "style": {"description_width": "11em"}, "layout": {"width": "auto", "max_width": "680px"}}
+    if isinstance(control, Choice):
+        return widgets.Dropdown(options=[(option, float(n)) for n, option in enumerate(control.options)], value=float(value), **wide)
+    number_format = ".1e" if control.log else f".{len(str(control.step).partition('.')[2])}f"
+    slider_class = widgets.FloatLogSlider if control.log else widgets.FloatSlider
+    return slider_class(value=value, min=control.low, max=control.high, step=control.step, readout_format=number_format, **wide)
+
+
+def has_sliders() -> bool:
     "Whether somebody is there to move a widget's sliders: Jupyter's pages name the cell that they run, nbconvert and its like do not."
     kernel = getattr(get_ipython(), "kernel", None)
     return kernel is not None and "cellId" in kernel.get_parent().get("metadata", {})
@@ -95,22 +123,11 @@ class Explorer:
         return self.code.format(**{name: f"{value:.6g}" for name, value in self.settings.items()})
 
     def _build_widget(self):
-        try:
-            import ipywidgets as widgets
-        except ImportError as error:
-            raise ImportError("the sliders need ipywidgets: pip install 'asl_explainer[course]'") from error
-
-        canvas = _Canvas(self.executed)
+        widgets = ipywidgets()
+        canvas = Canvas(self.executed.panel)
         image = widgets.Image(format="jpeg", layout={"width": "100%", "max_width": "680px"})
         reading, code = widgets.HTML(), widgets.Text(description="as Python", layout={"width": "auto", "max_width": "680px"})
-        wide = {"style": {"description_width": "11em"}, "layout": {"width": "auto", "max_width": "680px"}}
-        sliders = {}
-        for slider in self.plot.sliders:
-            slider_class = widgets.FloatLogSlider if slider.log else widgets.FloatSlider
-            number_format = ".1e" if slider.log else f".{len(str(slider.step).partition('.')[2])}f"
-            sliders[slider.name] = slider_class(
-                value=self.settings[slider.name], min=slider.low, max=slider.high, step=slider.step, description=slider.label, readout_format=number_format, **wide
-            )
+        sliders = {slider.name: control_widget(slider, self.settings[slider.name]) for slider in self.plot.sliders}
 
         updating = False  # while `show` sets the sliders, their change events must not call `set` again
 
@@ -140,7 +157,7 @@ class Explorer:
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         # Cleaning a notebook removes the widget view: saved, it would show 'model not found' in place of the figure.
-        view = self.widget._repr_mimebundle_() or {} if _has_sliders() else {}
+        view = self.widget._repr_mimebundle_() or {} if has_sliders() else {}
         return {**view, "text/plain": repr(self), "text/html": self.live._repr_html_()}
 
     def __repr__(self):

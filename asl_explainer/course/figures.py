@@ -9,11 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from cycler import cycler
 from IPython import get_ipython
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
-from matplotlib.patches import Polygon
+from matplotlib.image import AxesImage
+from matplotlib.patches import PathPatch, Polygon
+from matplotlib.path import Path
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from torch import Tensor
 
@@ -21,13 +25,18 @@ from .curves import check_batch, gradient_peak, label_curve, sweep
 from ..equation import asymmetric_loss_reference
 
 # %% auto #0
-__all__ = ['SLIDERS', 'use_style', 'Slider', 'Plot', 'probability_plot', 'parameter_plot']
+__all__ = ['COLORS', 'STYLE', 'SLIDERS', 'use_style', 'Slider', 'Choice', 'Panel', 'Plot', 'probability_plot', 'parameter_plot']
 
 # %% ../../nbs/api/figures.ipynb #style
-# Okabe and Ito's palette without its yellow and sky blue, which are too faint on white.
-_LINES = {"#0072B2": "-", "#D55E00": "--", "#009E73": "-.", "#CC79A7": ":"}
+COLORS = {
+    "positive": "#0072B2", "negative": "#D55E00", "forgotten": "#CC79A7",
+    "BCE": "#4D4D4D", "focal": "#009E73", "ASL": "#8E44AD",
+}  # fmt: skip
+"The color of each kind of label and of each loss. Blue, vermilion, pink and green are Okabe and Ito's; their yellow and sky blue are too faint on white."
 
-_STYLE = {
+_LINES = dict(zip((COLORS[name] for name in ("positive", "negative", "focal", "forgotten")), ("-", "--", "-.", ":")))
+
+STYLE = {
     "axes.grid": True,
     "axes.prop_cycle": cycler(color=_LINES) + cycler(linestyle=_LINES.values()),
     "axes.spines.right": False,
@@ -41,11 +50,12 @@ _STYLE = {
     "lines.linewidth": 2.2,
     "svg.hashsalt": "asl_explainer",  # without a salt, matplotlib gives the parts of an SVG random ids
 }
+"The settings of matplotlib for every figure."
 
 # %% ../../nbs/api/figures.ipynb #use-style
 def use_style() -> None:
     "Draw the figures of this notebook in the style of the site, as reproducible SVG; and as PNG, which Jupyter shows in a notebook that is not trusted."
-    plt.rcParams.update(_STYLE)
+    plt.rcParams.update(STYLE)
     if get_ipython() is not None:
         # Without metadata such as the date, a figure is the same at every run.
         set_matplotlib_formats("svg", "png", metadata=dict.fromkeys(["Creator", "Date", "Format", "Type"]))
@@ -63,6 +73,53 @@ class Slider:
     log: bool = False
 
 
+@dataclass(frozen=True)
+class Choice:
+    "A setting that selects one of several options. Its value is the number of the option, from 0."
+
+    name: str  # The setting
+    label: str  # Text beside the menu
+    options: tuple[str, ...]
+
+
+def _dots(points):
+    "Dots as one path: short lines with round ends."
+    points = points[:, np.isfinite(points).all(0)].T
+    vertices = np.repeat(points, 2, axis=0)
+    vertices[1::2, 0] += 1e-3  # matplotlib leaves out a line without a length
+    return Path(vertices, np.tile([Path.MOVETO, Path.LINETO], len(points)))
+
+
+def _move(artist: Artist, points):
+    if isinstance(artist, AxesImage):
+        artist.set_data(points.reshape(artist.get_array().shape))
+    elif isinstance(artist, Polygon):
+        artist.set_xy(points.T)
+    elif isinstance(artist, PathPatch):
+        artist.set_path(_dots(points))
+    else:
+        artist.set_data(*points)
+
+
+@dataclass
+class Panel:
+    "A figure in which some artists move."
+
+    figure: Figure  # Each artist that moves has a gid
+    alt: str  # Text alternative, for readers who do not see the figure
+
+    def __post_init__(self):
+        self.moving = {artist.get_gid(): artist for artist in self.figure.findobj(lambda artist: artist.get_gid() is not None)}
+
+    def draw(
+        self,
+        values: dict[str, Tensor],  # For each gid the x and the y of its points, shape (2, n); for an image its elements
+    ) -> None:
+        "Move the artists."
+        for gid, artist in self.moving.items():
+            _move(artist, values[gid].numpy())
+
+
 @dataclass
 class Plot:
     "A figure and the function that computes its data."
@@ -77,7 +134,7 @@ class Plot:
     reading_at_zero: dict[str, str] = field(default_factory=dict)  # For a setting, the sentence to show while it is 0
 
     def __post_init__(self):
-        self.moving = {artist.get_gid(): artist for artist in self.figure.findobj(lambda artist: artist.get_gid() is not None)}
+        self.panel = Panel(self.figure, self.alt)
         self.update(**self.settings)
 
     def update(
@@ -88,9 +145,7 @@ class Plot:
         if set(settings) != set(self.settings):
             raise ValueError(f"settings are {', '.join(settings) or 'none'}, expected {', '.join(self.settings)}")
         values = self.points(**{name: torch.tensor(float(value), dtype=torch.float64) for name, value in settings.items()})
-        for gid, artist in self.moving.items():
-            points = values[gid].numpy()
-            artist.set_xy(points.T) if isinstance(artist, Polygon) else artist.set_data(*points)
+        self.panel.draw(values)
         reading = next((sentence for name, sentence in self.reading_at_zero.items() if settings[name] == 0), self.reading)
         return reading.format(**settings, **{name: value.item() for name, value in values.items() if value.dim() == 0})
 
@@ -120,7 +175,7 @@ def _empty_line(axes, gid, style, **options):
     axes.plot([], [], gid=gid, color=color, linestyle=dash, **options)
 
 
-@plt.rc_context(_STYLE)
+@plt.rc_context(STYLE)
 def probability_plot(
     gamma_neg: float = 4,  # Focusing exponent of the negatives
     gamma_pos: float = 1,  # Focusing exponent of the positives
@@ -177,7 +232,7 @@ def probability_plot(
     )
 
 # %% ../../nbs/api/figures.ipynb #parameter-code
-@plt.rc_context(_STYLE)
+@plt.rc_context(STYLE)
 def parameter_plot(
     name: str,  # The parameter on the x axis: gamma_neg, gamma_pos, clip or eps
     logits: Tensor,  # The batch's scores: any shape, or (N, C) for `kind='single'`

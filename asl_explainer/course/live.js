@@ -1,19 +1,23 @@
 /*
- * Live figures: matplotlib's SVG, in which the lines follow sliders.
+ * Live figures: matplotlib's SVG, in which the lines follow sliders and menus.
  *
  * Each figure embeds this file, then calls aslLive(name, program, facts).
  *
  * name      The id of the <figure>; the ids in its SVG start with it.
  * program   A function that takes the settings, { name: number }, and returns values, { name: number or Float64Array }.
- *           Python's to_javascript writes it from the torch function of the plot.
+ *           Python's to_javascript writes it from the torch function of the plot. It may return a reading, too.
  * facts     What else the plot needs:
- *   settings   the initial value of each slider
- *   shapes     for each moving part of the SVG, its axes and whether its outline is closed: [x, y, closed].
+ *   settings   the initial value of each slider and menu
+ *   shapes     for each moving part of the SVG, its axes and how to draw its points: [x, y, "line", "outline" or "dots"].
  *              An axis is [offset, scale, log]. values[id] holds the x of all points, then their y.
  *   presets    the settings that each preset button sets
  *   reading    the sentence under the figure, with placeholders such as {peak_p:.3f} for values and settings
  *   readingAtZero  for a setting, the sentence to show while it is 0
- *   code       a line of Python, with placeholders such as {gamma_neg} for settings
+ *   code       Python, with placeholders such as {gamma_neg} for settings
+ *
+ * The figure gets an event, "restored", when its settings have been read from the address.
+ *
+ * aslLive returns functions that show the values of the program once more, and that announce a text to screen readers.
  */
 window.aslLive ??= (() => {
   // The figures of this page: for each name, a function that returns the settings that differ from the initial ones.
@@ -34,18 +38,19 @@ window.aslLive ??= (() => {
     return offset + scale * (log ? Math.log10(value) : value);
   }
 
-  function pathThrough(points, [x, y, closed]) {
+  function pathThrough(points, [x, y, kind]) {
     const count = points.length / 2;
     let path = "";
     for (let i = 0; i < count; i++) {
       const across = project(points[i], x);
       const down = project(points[count + i], y);
-      if (!Number.isFinite(down)) continue;
+      if (!Number.isFinite(across + down)) continue;
       // Far outside the axes the exact place does not matter, but renderers fail on huge coordinates.
       const bounded = Math.max(-1e5, Math.min(1e5, down));
-      path += `${path ? "L" : "M"}${across.toFixed(2)} ${bounded.toFixed(2)}`;
+      const end = kind === "dots" ? "h0" : ""; // a line without length, but with round ends
+      path += `${path && !end ? "L" : "M"}${across.toFixed(2)} ${bounded.toFixed(2)}${end}`;
     }
-    return closed ? `${path}Z` : path;
+    return kind === "outline" ? `${path}Z` : path;
   }
 
   function drawShape(element, points, shape) {
@@ -59,25 +64,27 @@ window.aslLive ??= (() => {
   }
 
   // A logarithmic slider holds the exponent of ten.
-  function readSlider(slider) {
-    const value = Number(slider.value);
-    return slider.dataset.log ? Number((10 ** value).toPrecision(3)) : value;
+  function readControl(control) {
+    const value = Number(control.value);
+    return control.dataset.log ? Number((10 ** value).toPrecision(3)) : value;
   }
 
-  function writeSlider(slider, value) {
-    const decimals = slider.step.split(".")[1]?.length ?? 0;
-    const text = slider.dataset.log ? value.toExponential(1) : value.toFixed(decimals);
-    slider.value = slider.dataset.log ? Math.log10(value) : value;
-    slider.setAttribute("aria-valuetext", text);
-    slider.nextElementSibling.textContent = text;
+  function writeControl(control, value) {
+    control.value = control.dataset.log ? Math.log10(value) : value;
+    if (control.localName === "select") return;
+    const decimals = control.step.split(".")[1]?.length ?? 0;
+    const text = control.dataset.log ? value.toExponential(1) : value.toFixed(decimals);
+    control.setAttribute("aria-valuetext", text);
+    control.nextElementSibling.textContent = text;
   }
 
-  /** The number in a query, within the slider's range; the initial value if there is none. */
-  function parseSetting(text, slider, initial) {
+  /** The number in a query, moved to the nearest one that the control can have; the initial value if there is none. */
+  function parseSetting(text, control, initial) {
     const value = text?.trim() ? Number(text) : Number.NaN;
+    if (control.localName === "select") return control.options[value] ? value : initial;
     if (Number.isNaN(value)) return initial;
-    const [low, high] = [Number(slider.min), Number(slider.max)].map((x) => (slider.dataset.log ? 10 ** x : x));
-    return Math.max(low, Math.min(high, value));
+    control.value = control.dataset.log ? Math.log10(value) : value;
+    return readControl(control);
   }
 
   // The address holds the settings of every figure that differ from the initial ones:
@@ -110,7 +117,7 @@ window.aslLive ??= (() => {
     const root = document.getElementById(name);
     if (!root || figures.has(name)) return;
     const part = (role) => root.querySelector(`[data-live=${role}]`);
-    const sliders = [...root.querySelectorAll("input[type=range]")];
+    const controls = [...root.querySelectorAll("input[type=range], select")];
     const elements = Object.keys(shapes).map((id) => {
       const group = root.querySelector(`[id="${name}-${id}"]`);
       return [id, group.querySelector("use") ?? group.querySelector("path")];
@@ -118,17 +125,27 @@ window.aslLive ??= (() => {
     const settings = { ...initial };
     let drawRequested = false;
 
+    function announce(text) {
+      part("announced").textContent = text;
+    }
+
+    /** Draw what the program returns now; returns the reading. */
+    function show() {
+      const values = program(settings);
+      for (const [id, element] of elements) if (values[id]) drawShape(element, values[id], shapes[id]);
+      const zero = Object.keys(readingAtZero).find((key) => settings[key] === 0);
+      const sentence = format(values.reading ?? readingAtZero[zero] ?? reading, { ...values, ...settings });
+      part("reading").textContent = sentence;
+      return sentence;
+    }
+
     function draw() {
       drawRequested = false;
-      const values = program(settings);
-      for (const [id, element] of elements) drawShape(element, values[id], shapes[id]);
-      for (const slider of sliders) writeSlider(slider, settings[slider.name]);
-      const zero = Object.keys(readingAtZero).find((key) => settings[key] === 0);
-      const sentence = format(readingAtZero[zero] ?? reading, { ...values, ...settings });
-      part("reading").textContent = sentence;
+      for (const control of controls) writeControl(control, settings[control.name]);
       part("code").textContent = format(code, settings);
+      const sentence = show();
       afterPause(() => {
-        part("announced").textContent = sentence;
+        announce(sentence);
         writeAddress();
       });
     }
@@ -141,23 +158,24 @@ window.aslLive ??= (() => {
 
     function restore() {
       const query = readAddress().get(name) ?? new URLSearchParams();
-      const entries = sliders.map((slider) => {
-        return [slider.name, parseSetting(query.get(slider.name), slider, initial[slider.name])];
+      const entries = controls.map((control) => {
+        return [control.name, parseSetting(query.get(control.name), control, initial[control.name])];
       });
       change(Object.fromEntries(entries));
+      root.dispatchEvent(new Event("restored"));
     }
 
     async function copy() {
       getSelection().selectAllChildren(part("code"));
       try {
         await navigator.clipboard.writeText(part("code").textContent);
-        part("announced").textContent = "Copied";
+        announce("Copied");
       } catch {
         // A page may not be allowed to use the clipboard. The line is selected, so the reader can copy it.
       }
     }
 
-    root.addEventListener("input", ({ target }) => change({ [target.name]: readSlider(target) }));
+    root.addEventListener("input", ({ target }) => change({ [target.name]: readControl(target) }));
     root.addEventListener("click", ({ target }) => {
       const button = target.closest("button");
       if (button?.dataset.preset) change(presets[button.dataset.preset]);
@@ -165,18 +183,27 @@ window.aslLive ??= (() => {
       if (button?.dataset.live === "copy") copy();
     });
     addEventListener("hashchange", () => {
-      if (location.hash.includes("?")) restore();
+      if (!location.hash || location.hash.includes("?")) restore();
+      if (readAddress().has(name)) root.scrollIntoView();
+    });
+    // A link to the present address changes nothing in a browser. Here it restores the settings that it names.
+    document.addEventListener("click", ({ target }) => {
+      const link = target.closest(`a[href^="#${name}?"]`);
+      if (link?.hash !== location.hash) return;
+      restore();
+      root.scrollIntoView();
     });
 
     figures.set(name, () => {
       return Object.fromEntries(Object.entries(settings).filter(([key, value]) => value !== initial[key]));
     });
     // In JupyterLab the arrow keys would select cells.
-    for (const control of root.querySelectorAll("input, button")) control.dataset.lmSuppressShortcuts = "true";
+    for (const control of root.querySelectorAll("input, select, button")) control.dataset.lmSuppressShortcuts = "true";
     root.querySelector("form").hidden = false;
     if (readAddress().has(name)) {
       restore();
       root.scrollIntoView();
     }
+    return { show, announce };
   };
 })();

@@ -17,15 +17,17 @@ from importlib.resources import files
 
 import matplotlib.pyplot as plt
 import torch
-from matplotlib.patches import Polygon
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch, Polygon
 from torch import Tensor, fx
 from torch._decomp import get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from .figures import Plot
+from .figures import Choice, Plot, Slider
 
 # %% auto #0
-__all__ = ['trace', 'to_javascript', 'LiveFigure']
+__all__ = ['trace', 'to_javascript', 'read_file', 'inline_svg', 'still', 'shape_of', 'as_script', 'scripts', 'LiveFigure']
 
 # %% ../../nbs/api/live.ipynb #trace-code
 def _logaddexp(a, b):
@@ -45,18 +47,24 @@ _DECOMPOSITIONS = get_decompositions(
         torch.ops.aten.sigmoid_backward,
         torch.ops.aten.addcmul,
         torch.ops.aten.addcdiv,
+        torch.ops.aten.mv,
         torch.ops.aten.stack,
+        torch.ops.aten.tanh_backward,
     ]
 ) | {torch.ops.aten.logaddexp.default: _logaddexp}
 
 
+def _tensors(inputs):
+    # Each is a tensor of its own: the tracer would take two names of one tensor for one input.
+    return [torch.as_tensor(value, dtype=torch.float64).clone() for value in inputs.values()]
+
+
 def trace(
-    function: Callable[..., dict[str, Tensor]],  # Takes 0-dimensional tensors by name, returns tensors by name
-    settings: dict[str, float],  # The names and an example value of each
+    function: Callable[..., dict[str, Tensor]],  # Takes tensors by name, returns tensors by name
+    inputs: dict[str, float | Tensor],  # For each name an example: a number, or a tensor, whose shape stays the same
 ) -> fx.GraphModule:  # A graph of torch operations
     "Trace a function. The derivatives that it computes with `torch.func` become part of the graph."
-    examples = [torch.tensor(float(value), dtype=torch.float64) for value in settings.values()]
-    return make_fx(lambda *values: function(**dict(zip(settings, values))), decomposition_table=_DECOMPOSITIONS)(*examples)
+    return make_fx(lambda *values: function(**dict(zip(inputs, values))), decomposition_table=_DECOMPOSITIONS)(*_tensors(inputs))
 
 # %% ../../nbs/api/live.ipynb #table
 def _add(sign):
@@ -96,6 +104,7 @@ _ELEMENTWISE = {
     "exp": _call("Math.exp"),
     "expand": _identity,
     "expm1": _call("Math.expm1"),
+    "floor": _call("Math.floor"),
     "ge": _infix(">="),
     "gt": _infix(">"),
     "le": _infix("<="),
@@ -147,7 +156,7 @@ def _index(i, sizes, strides):
     terms = []
     for n, (size, contiguous, stride) in enumerate(zip(sizes, _strides(sizes), strides)):
         if size > 1 and stride:
-            position = i if contiguous == 1 else f"Math.trunc({i} / {contiguous})"
+            position = i if contiguous == 1 else f"({i} / {contiguous} | 0)"
             position = position if math.prod(sizes[:n]) == 1 else f"{position} % {size}"
             terms.append(position if stride == 1 else f"({position}) * {stride}")
     return " + ".join(terms) or "0"
@@ -186,9 +195,9 @@ class _Translator(fx.Interpreter):
     def __init__(self, graph):
         super().__init__(graph)
         self.results, self.translations = {}, {}  # for each node its tensor in the run, and its translation
-        self.varying = set()  # nodes that depend on the settings
-        self.variables = {}  # for each expression its variable, so that equal expressions are computed once
-        self.setup, self.body = [], []  # statements that run once, and statements that run for new settings
+        self.varying = set()  # nodes that depend on the inputs
+        self.variables = {}  # for each expression and number of elements its variable, so that equal expressions are computed once
+        self.setup, self.body = [], []  # statements that run once, and statements that run for new inputs
 
     def run_node(self, node):
         self.results[node] = super().run_node(node)
@@ -218,12 +227,21 @@ class _Translator(fx.Interpreter):
         "Store a node in a variable: a number, or an array of all elements."
         statements, tensor = self.body if node in self.varying else self.setup, self.results[node]
         if tensor.dim() == 0:
-            return self.declare(element("0"), False, statements)
-        return self.declare(f"Float64Array.from({{ length: {tensor.numel()} }}, (_, i) => {element('i')})", True, statements)
+            return self.declare(element("0"), statements)
+        expression = element("i")
+        if (expression, tensor.numel()) not in self.variables:
+            array = self.variables[expression, tensor.numel()] = self.array(tensor)
+            statements.append(f"for (let i = 0; i < {tensor.numel()}; i++) {array('i')} = {expression};")
+        return self.variables[expression, tensor.numel()]
 
-    def declare(self, expression, is_array, statements):
+    def array(self, tensor):
+        "A new array for the elements of a tensor. It is made once, and filled for each call."
+        self.setup.append(f"const a{len(self.setup)} = new Float64Array({tensor.numel()});")
+        return _Variable(f"a{len(self.setup) - 1}", True)
+
+    def declare(self, expression, statements, is_array=False):
         if expression not in self.variables:
-            self.variables[expression] = _Variable(f"{'a' if is_array else 'n'}{len(self.variables)}", is_array)
+            self.variables[expression] = _Variable(f"{'c' if is_array else 'n'}{len(self.variables)}", is_array)
             statements.append(f"const {self.variables[expression].name} = {expression};")
         return self.variables[expression]
 
@@ -232,7 +250,7 @@ class _Translator(fx.Interpreter):
         first, step = elements[0], elements[1] - elements[0]
         if all(first + n * step == element for n, element in enumerate(elements)):
             return lambda i: f"({_number(first)} + {_number(step)} * {_index(i, [len(elements)], [1])})"
-        return self.declare(f"[{','.join(map(_number, elements))}]", True, self.setup)
+        return self.declare(f"[{','.join(map(_number, elements))}]", self.setup, is_array=True)
 
     def argument(self, value, shape):
         "An argument of an elementwise operation, broadcast to the result's shape."
@@ -247,8 +265,8 @@ class _Translator(fx.Interpreter):
 
     def translate(self, node):
         tensor, operation = self.results[node], _operation(node)
-        if node not in self.varying and bool((tensor == tensor.flatten()[0]).all()):
-            return _Variable(_number(tensor.flatten()[0]))
+        if node not in self.varying and len(values := {_number(element) for element in tensor.flatten().tolist()}) == 1:
+            return _Variable(values.pop())
         if node not in self.varying and (operation not in _ELEMENTWISE or not node.all_input_nodes):
             return self.constant(node)
         if operation in _RESHAPES:
@@ -259,7 +277,7 @@ class _Translator(fx.Interpreter):
             arguments = [self.argument(x, tensor.shape) for x in node.args if not isinstance(x, (list, tuple))]
             named = {name: self.argument(x, tensor.shape) for name, x in node.kwargs.items() if name in ("alpha", "min", "max")}
             return lambda i: _ELEMENTWISE[operation](*(x(i) for x in arguments), **{name: x(i) for name, x in named.items()})
-        if operation in ("argmax", "cat", "select", "slice", "take"):
+        if operation in ("argmax", "cat", "getitem", "mm", "permute", "scatter_add", "select", "slice", "t", "take", "transpose"):
             return getattr(self, operation)(node, *node.args)
         raise NotImplementedError(f"{operation} has no translation to JavaScript: {node.format_node()}")
 
@@ -306,42 +324,82 @@ class _Translator(fx.Interpreter):
         strides[axis] *= step
         return lambda i: of_source(f"{_index(i, list(self.results[node].shape), strides)} + {start}")
 
+    def getitem(self, node, parts, number):
+        "One of the parts that split_with_sizes returns."
+        source, sizes, *axis = parts.args
+        if _operation(parts) != "split_with_sizes" or any(axis):
+            raise NotImplementedError(f"{_operation(parts)} has a translation to JavaScript only if it splits along the first dimension: {parts.format_node()}")
+        start, of_source = sum(sizes[:number]) * _strides(self.results[source].shape)[0], self.translation(source)
+        return lambda i: of_source(f"{i} + {start}" if start else i)
+
     def take(self, node, source, index):
         of_source, of_index = self.variable(source), self.translation(index)
         return lambda i: of_source(of_index(i))
 
+    def scatter_add(self, node, source, axis, index, added):
+        if self.results[node].dim() != 1:
+            raise NotImplementedError(f"scatter_add has a translation to JavaScript for one dimension only: {node.format_node()}")
+        of_source, of_index, of_added, result = self.translation(source), self.translation(index), self.translation(added), self.array(self.results[node])
+        self.body.append(f"for (let i = 0; i < {self.results[node].numel()}; i++) {result('i')} = {of_source('i')};")
+        self.body.append(f"for (let i = 0; i < {self.results[index].numel()}; i++) {result(of_index('i'))} += {of_added('i')};")
+        return result
+
+    def permute(self, node, source, axes):
+        strides, of_source = _strides(self.results[source].shape), self.translation(source)
+        return lambda i: of_source(_index(i, list(self.results[node].shape), [strides[axis] for axis in axes]))
+
+    def transpose(self, node, source, first, second):
+        axes = list(range(self.results[node].dim()))
+        axes[first], axes[second] = axes[second], axes[first]
+        return self.permute(node, source, axes)
+
+    def t(self, node, source):
+        return self.permute(node, source, [1, 0])
+
+    def mm(self, node, left, right):
+        inner, columns = self.results[right].shape
+        of_left, of_right, result = self.variable(left), self.variable(right), self.array(self.results[node])
+        product = f"{of_left(f'row * {inner} + k')} * {of_right(f'k * {columns} + column')}"
+        total = f"let total = 0; for (let k = 0; k < {inner}; k++) total += {product}; {result(f'row * {columns} + column')} = total;"
+        rows = f"for (let row = 0; row < {len(self.results[node])}; row++)"
+        self.body.append(f"{rows} for (let column = 0; column < {columns}; column++) {{ {total} }}")
+        return result
+
 
 def to_javascript(
-    function: Callable[..., dict[str, Tensor]],  # Takes 0-dimensional tensors by name, returns tensors by name
-    settings: dict[str, float],  # The names and an example value of each
-) -> str:  # A JavaScript expression: a function that takes {name: number} and returns {name: number or array}
+    function: Callable[..., dict[str, Tensor]],  # Takes tensors by name, returns tensors by name
+    inputs: dict[str, float | Tensor],  # For each name an example: a number, or a tensor, whose shape stays the same
+) -> str:  # A JavaScript expression: a function that takes {name: number or array} and returns {name: number or array}
     """Translate a torch function to JavaScript that computes the same in float64.
+
+    Arrays hold the elements of a tensor row by row. The next call overwrites the arrays that a call returned.
 
     Raises `NotImplementedError` for an operation that has no translation, `TypeError` for a function that does not
     return a dict of tensors or whose control flow depends on a value."""
     try:
-        graph = trace(function, settings)
+        graph = trace(function, inputs)
     except (RuntimeError, torch.fx.proxy.TraceError) as error:
         raise TypeError(f"the function cannot be traced, probably because its control flow depends on a value: {error}") from error
     results = next(node for node in graph.graph.nodes if node.op == "output").args[0]
     if not isinstance(results, dict) or not all(isinstance(node, fx.Node) for node in results.values()):
-        raise TypeError(f"the function returns {results!r}, expected a dict of tensors that depend on the settings")
+        raise TypeError(f"the function returns {results!r}, expected a dict of tensors that depend on the inputs")
     graph.graph.eliminate_dead_code()
     translator = _Translator(graph)
-    translator.run(*(torch.tensor(float(value), dtype=torch.float64) for value in settings.values()))
-    for node, name in zip(graph.graph.find_nodes(op="placeholder"), settings):
-        translator.translations[node] = _Variable(f"settings.{name}")
+    translator.run(*_tensors(inputs))
+    for node, name in zip(graph.graph.find_nodes(op="placeholder"), inputs):
+        translator.translations[node] = _Variable(f"${name}", is_array=translator.results[node].dim() > 0)
     values = ", ".join(f"{json.dumps(name)}: {translator.returned(node).name}" for name, node in results.items())
     setup, body = [f"  {line}" for line in translator.setup], [f"    {line}" for line in translator.body]
-    return "\n".join(["(() => {", *setup, "  return (settings) => {", *body, f"    return {{ {values} }};", "  };", "})()"])
+    names = ", ".join(f"{name}: ${name}" for name in inputs)
+    return "\n".join(["(() => {", *setup, f"  return ({{ {names} }}) => {{", *body, f"    return {{ {values} }};", "  };", "})()"])
 
 # %% ../../nbs/api/live.ipynb #figure-code
-def _read(name):
+def read_file(name: str) -> str:
     "The text of a file beside this module."
     return files("asl_explainer.course").joinpath(name).read_text(encoding="utf-8")
 
 
-def _svg(figure, name, alt):
+def inline_svg(figure: Figure, name: str, alt: str) -> str:
     "A figure as inline SVG. Its ids start with the name, so that they are unique on the page."
     drawn = io.StringIO()
     with plt.rc_context({"svg.hashsalt": name}):
@@ -351,7 +409,7 @@ def _svg(figure, name, alt):
     return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
 
 
-def _still(figure, alt):
+def still(figure: Figure, alt: str) -> str:
     "A picture of a figure, and what to do for more. A browser that honors the figure's style hides them, so they show where Jupyter strips style and SVG."
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=100, metadata={"Software": None})
@@ -359,8 +417,8 @@ def _still(figure, alt):
     return f'<div class="asl-still"><img alt="{html.escape(alt)}" src="data:image/png;base64,{picture}"><p>Run this cell for live sliders.</p></div>'
 
 
-def _shape(artist, figure):
-    "The axes of an artist in the SVG, each as [offset, scale, whether logarithmic], and whether its outline is closed."
+def shape_of(artist: Artist, figure: Figure) -> list:
+    "The axes of an artist in the SVG, each as [offset, scale, whether logarithmic], and how its points are drawn."
     width, height = figure.get_size_inches() * 72
     box = artist.axes.get_position()
     axes = []
@@ -369,7 +427,18 @@ def _shape(artist, figure):
         low, high = (math.log10(bound) if log else bound for bound in axis.get_view_interval())
         scale = size / (high - low)
         axes.append([round(start - scale * low, 6), round(scale, 6), int(log)])
-    return [*axes, int(isinstance(artist, Polygon))]
+    kind = "outline" if isinstance(artist, Polygon) else "dots" if isinstance(artist, PathPatch) else "line"
+    return [*axes, kind]
+
+
+def as_script(facts: dict) -> str:
+    "Facts as JavaScript. A browser ends the script at </script>, even inside a string."
+    return json.dumps(facts, ensure_ascii=False).replace("<", "\\u003c")
+
+
+def scripts(*sources: str) -> str:
+    "HTML that runs JavaScript."
+    return "\n".join(f"<script>\n{source.rstrip()}\n</script>" for source in sources)
 
 
 @dataclass(repr=False)
@@ -394,33 +463,52 @@ class LiveFigure:
         return f"LiveFigure: {self.name}"
 
     def _repr_html_(self) -> str:
-        plot, figure = self.plot, self.plot.figure
-        reading = plot.update(**plot.settings)
-        svg = _svg(figure, self.name, plot.alt)
-        shapes = {gid: _shape(artist, figure) for gid, artist in plot.moving.items()}
-        facts = {"settings": plot.settings, "shapes": shapes, "presets": self.presets, "reading": plot.reading, "readingAtZero": plot.reading_at_zero, "code": self.code}
-        sliders = "".join(self._slider(slider) for slider in plot.sliders)
+        plot = self.plot
+        reading = f'<p data-live="reading">{html.escape(plot.update(**plot.settings))}</p>'
+        controls = "".join(self._control(control) for control in plot.sliders)
         buttons = "".join(f'<button type="button" data-preset="{html.escape(preset)}">{html.escape(preset)}</button>' for preset in self.presets)
+        form = f'<form hidden autocomplete="off">{self._buttons()}{controls}<div class="asl-buttons">{buttons}<button type="button" data-live="reset">Reset</button><button type="button" data-live="copy">Copy as Python</button></div></form>'
         code = self.code.format(**{name: f"{value:.6g}" for name, value in plot.settings.items()})
-        # A browser ends the script at </script>, even inside a string.
-        facts = json.dumps(facts, ensure_ascii=False).replace("<", "\\u003c")
+        parts = "\n".join(self._order(self._drawings(), reading, form))
         return f"""<figure class="asl-live" id="{self.name}">
 <style>
-{_read("live.css")}</style>
-{_still(figure, plot.alt)}
-{svg}
-<p data-live="reading">{html.escape(reading)}</p>
-<form hidden autocomplete="off">{sliders}<div class="asl-buttons">{buttons}<button type="button" data-live="reset">Reset</button><button type="button" data-live="copy">Copy as Python</button></div><code data-live="code">{html.escape(code)}</code></form>
+{read_file("live.css")}</style>
+{parts}
+<code data-live="code">{html.escape(code)}</code>
 <p class="asl-announced" data-live="announced" aria-live="polite"></p>
 <figcaption>{html.escape(plot.caption)}</figcaption>
-<script>
-{_read("live.js")}</script>
-<script>
-aslLive("{self.name}", {to_javascript(plot.points, plot.settings)}, {facts});
-</script>
+{self._scripts()}
 </figure>"""
 
-    def _slider(self, slider):
+    def _drawings(self):
+        return f"{still(self.plot.figure, self.plot.alt)}\n{inline_svg(self.plot.figure, self.name, self.plot.alt)}"
+
+    def _order(self, drawings, reading, form):
+        "The parts of the figure from top to bottom."
+        return drawings, reading, form
+
+    def _buttons(self):
+        "Buttons above the sliders."
+        return ""
+
+    def _facts(self):
+        "What live.js has to know."
+        plot = self.plot
+        shapes = {gid: shape_of(artist, plot.figure) for gid, artist in plot.panel.moving.items()}
+        return {"settings": plot.settings, "shapes": shapes, "presets": self.presets, "reading": plot.reading, "readingAtZero": plot.reading_at_zero, "code": self.code}
+
+    def _scripts(self):
+        return scripts(read_file("live.js"), f'aslLive("{self.name}", {to_javascript(self.plot.points, self.plot.settings)}, {as_script(self._facts())});')
+
+    def _control(self, control):
+        return self._choice(control) if isinstance(control, Choice) else self._slider(control)
+
+    def _choice(self, choice: Choice):
+        identity, current = f"{self.name}-{choice.name}", self.plot.settings[choice.name]
+        options = "".join(f'<option value="{n}"{" selected" * (n == current)}>{html.escape(option)}</option>' for n, option in enumerate(choice.options))
+        return f'<label for="{identity}">{html.escape(choice.label)}</label><select id="{identity}" name="{choice.name}">{options}</select>'
+
+    def _slider(self, slider: Slider):
         value = self.plot.settings[slider.name]
         text = f"{value:.1e}" if slider.log else f"{value:.{len(str(slider.step).partition('.')[2])}f}"
         position, log = (math.log10(value), ' data-log="1"') if slider.log else (value, "")

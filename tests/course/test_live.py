@@ -37,7 +37,8 @@ def compute_in_browser(page, function, columns):
     "The results for each row of settings."
     rows = [dict(zip(columns, row)) for row in zip(*(column.tolist() for column in columns.values()))]
     code = to_javascript(function, rows[0])
-    results = page.evaluate(f"(rows) => rows.map({code}).map((r) => Object.values(r).flatMap((v) => v.length === undefined ? [v] : [...v]))", rows)
+    flat = "(result) => Object.values(result).flatMap((value) => value.length === undefined ? [value] : [...value])"
+    results = page.evaluate(f"(rows) => {{ const program = {code}; return rows.map((row) => ({flat})(program(row))); }}", rows)
     return torch.tensor(results, dtype=torch.float64)
 
 

@@ -275,7 +275,7 @@ def test_playgrounds_of_a_page_share_their_programs(page, site_url, site):
     page.locator("#batch [name=gamma_neg]").fill("1")
     page.locator("#batch [data-live=code]", has_text="gamma_neg=1").wait_for()
     across, down = map(float, first_dot())
-    assert abs(across - before[0]) < 0.1 and down < before[1] - 0.05 and "batch of step 100," in reading(page.locator("#batch"))
+    assert abs(across - before[0]) < 0.1 and down < before[1] - 0.05 and "of your gradient in this batch" in reading(page.locator("#batch"))
     page.locator("#batch [data-play=step]").click()
     page.locator("#batch [data-live=reading]", has_text="batch of step 1,").wait_for()
     assert page.locator("#recorded form, #recorded script, #recorded [data-live]").count() == 0

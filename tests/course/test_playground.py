@@ -270,11 +270,15 @@ def test_playgrounds_of_a_page_share_their_programs(page, site_url, site):
     text = (site / "api/playground.html").read_text(encoding="utf-8")
     assert text.count("window.aslWorld ??=") == 1 and text.count('aslPlayground("') == 2
     page.goto(f"{site_url}/api/playground.html")
-    first_dot = lambda: re.match(r"M ?([\d.]+) ([\d.]+)", page.locator("[id='batch-yours-gradient-negative'] path").get_attribute("d")).groups()
-    before = [float(coordinate) for coordinate in first_dot()]
+
+    def first_dot():
+        path = page.locator("[id='batch-yours-gradient-negative'] path").get_attribute("d")
+        return [float(coordinate) for coordinate in re.match(r"M ?([\d.]+) ([\d.]+)", path).groups()]
+
+    before = first_dot()
     page.locator("#batch [name=gamma_neg]").fill("1")
     page.locator("#batch [data-live=code]", has_text="gamma_neg=1").wait_for()
-    across, down = map(float, first_dot())
+    across, down = first_dot()
     assert abs(across - before[0]) < 0.1 and down < before[1] - 0.05 and "of your gradient in this batch" in reading(page.locator("#batch"))
     page.locator("#batch [data-play=step]").click()
     page.locator("#batch [data-live=reading]", has_text="batch of step 1,").wait_for()

@@ -133,7 +133,7 @@ window.aslPlayground ??= (() => {
     let settings = facts.settings;
     let count = recordedRun.steps;
     let recorded = true; // no step was made yet: the weights and scores are those of the recorded run
-    let trainedWith = facts.settings;
+    let trainedWith = facts.settings; // in the last step
     let mustRestart = false; // the settings come from the address
     let batch;
     let playing = 0; // the request for the next frame
@@ -160,7 +160,6 @@ window.aslPlayground ??= (() => {
     function restart() {
       recorded = false;
       mustRestart = false;
-      trainedWith = { ...settings };
       count = 0;
       label(settings);
       trainings.yours.begin(world.weights);
@@ -181,6 +180,7 @@ window.aslPlayground ??= (() => {
       const { points, targets } = batch;
       trainings.yours.step({ points, targets }, settings);
       trainings.bce.step({ points, targets }, bce);
+      trainedWith = { ...settings };
       count++;
       takeBatch();
       if (count % SCORE_EVERY === 0) score();

@@ -319,6 +319,18 @@ def test_a_change_of_the_loss_after_a_run_is_not_credited_to_it(page, site_url):
     page.locator("#play [data-live=reading]", has_text="Your loss is ahead").wait_for()
 
 
+def test_a_change_of_the_loss_during_a_run_belongs_to_it(page, site_url):
+    figure = opened(page, site_url)
+    choose(figure, "speed", "as fast as possible")
+    figure.get_by_role("button", name="Play").click()
+    page.wait_for_function("() => /batch of step [1-9]/.test(document.querySelector('#play [data-live=reading]').textContent)")
+    figure.locator("[name=gamma_neg]").fill("2")
+    page.locator("#play [data-live=reading]", has_text="After 1000 steps").wait_for(timeout=90_000)
+    assert "Your loss is ahead" in reading(figure)
+    figure.locator("[name=gamma_neg]").fill("3")
+    page.locator("#play [data-live=reading]", has_text="trained before the loss was changed").wait_for()
+
+
 def test_a_link_in_the_text_sets_up_its_experiment_every_time(page, site_url):
     figure = opened(page, site_url)
     link = page.locator("main a[href='#play?forgotten=0.5']")

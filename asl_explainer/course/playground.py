@@ -360,7 +360,7 @@ def _plane_panel():
     axes = _axes(figure, xlim=(-1, 1), ylim=(-1, 1), xticks=[], yticks=[], aspect="equal", facecolor="none")
     axes.grid(False)
     shades = LinearSegmentedColormap.from_list("p", [COLORS["positive"] + "00", COLORS["positive"] + "B0"])
-    axes.imshow(torch.zeros(24, 24), gid="p", cmap=shades, vmin=0, vmax=1, extent=(-1, 1, -1, 1), origin="lower", interpolation="none")
+    axes.imshow(torch.zeros(len(SHADED), len(SHADED)), gid="p", cmap=shades, vmin=0, vmax=1, extent=(-1, 1, -1, 1), origin="lower", interpolation="none")
     _dots(axes, "negative", COLORS["negative"], 2, "negative", alpha=0.5)
     _dots(axes, "positive", COLORS["positive"], 6, "positive")
     _dots(axes, "forgotten", COLORS["forgotten"], 6, "forgotten")
@@ -380,7 +380,7 @@ def _gradient_panel():
     for kind, dash in {"positive": "-", "negative": "--"}.items():
         axes.plot([], [], gid=f"{kind}-curve", color=COLORS[kind], linestyle=dash, linewidth=1.2)
     for kind in ("negative", "positive", "forgotten"):
-        _dots(axes, f"{kind}", COLORS[kind], 5, kind, alpha=0.6)
+        _dots(axes, kind, COLORS[kind], 5, kind, alpha=0.6)
     axes.plot([], [], "s", color=COLORS["negative"], alpha=0.4, markersize=8, label=f"easy: negative, p < {EASY}")
     _legend(figure, 2)
     return Panel(figure, "The gradient of each label in a batch, as dots on its curve against p, and a bar that shows which share positives, easy negatives, hard negatives and forgotten labels hold.")
@@ -391,7 +391,7 @@ def _confidence_panel():
     figure = _figure()
     axes = _axes(figure, xlim=(0, 1), ylim=(0, 1.02), xlabel="probability p", ylabel="share of the labels")
     for kind, dash in {"negative": "--", "positive": "-", "forgotten": ":"}.items():
-        axes.plot([], [], gid=f"{kind}", color=COLORS[kind], linestyle=dash, label=kind)
+        axes.plot([], [], gid=kind, color=COLORS[kind], linestyle=dash, label=kind)
     _legend(figure, 3)
     return Panel(figure, "Three histograms of the probability that the network gives to training labels: to positives, to negatives, and to forgotten ones.")
 
@@ -611,6 +611,7 @@ class Playground:
         presets = {preset: {key: value for key, value in of_loss.items() if key != "eps"} for preset, of_loss in PRESETS.items()}
         self.live = _LivePlayground(self, name, CODE, presets if {"gamma_neg", "gamma_pos", "clip"} <= set(controls) else {})
         self.recorded, self._widget = True, None
+        self._trained_with = dict(self.settings)  # in the last step
 
     def _of_training(self):
         return {key: self.settings[key] for key in SETTINGS}
@@ -648,6 +649,9 @@ class Playground:
         for (run, view), panel in self.panels.items():
             place = f"{run}-{view}" if run else view
             panel.draw({gid: values[f"{place}-{gid}"] for gid in panel.moving})
+        ended = self.recorded or self.training.steps >= STEPS
+        if ended and any(self.settings[key] != self._trained_with[key] for key in ("gamma_neg", "gamma_pos", "clip", "learning_rate")):
+            return READINGS[5].format(**values)
         lead = values["yours_all"] - values["bce_all"]
         reading = READINGS[1 + (lead > 1) - (lead < -1)] + READINGS[3] * (self.settings["forgotten"] > 0) + READINGS[4] * self.recorded
         return reading.format(**values)
@@ -691,6 +695,7 @@ class Playground:
             if change["new"] < self.training.steps:
                 self.restart()
             self.training.advance(change["new"] - self.training.steps)
+            self._trained_with = dict(self.settings)
             show()
 
         def button(text, settings):

@@ -32,11 +32,11 @@ def test_a_slider_redraws_the_figure_in_jupyterlab(tmp_path, page):
         address, token = re.search(r"(http://127\.0\.0\.1:\d+/)lab\?token=(\w+)", read_until(lab, "127.0.0.1")).groups()
         wait_until_it_answers(f"{address}api")
         page.goto(f"{address}lab/tree/explorer.ipynb?reset&token={token}")
-        page.get_by_text("| Idle").wait_for(timeout=60_000)
+        page.get_by_text("| Idle").wait_for(timeout=180_000)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         image = page.locator(".jp-OutputArea-output img.widget-image")
-        image.wait_for(timeout=60_000)
+        image.wait_for(timeout=180_000)
         assert page.locator(".jp-OutputArea-output svg").count() == 0  # the widget is shown, not the live figure
         before = image.get_attribute("src")
         handle = page.locator(".jp-OutputArea-output .noUi-handle").first

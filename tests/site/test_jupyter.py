@@ -43,7 +43,7 @@ def opened(page, folder, name, heading, data_folder, program="lab"):
         address, token = re.search(r"(http://127\.0\.0\.1:\d+/)\w+\?token=(\w+)", read_until(lab, "127.0.0.1")).groups()
         wait_for_answer(f"{address}api")
         page.goto(f"{address}{'lab/tree' if program == 'lab' else 'notebooks'}/{name}?reset&token={token}")
-        page.get_by_role("heading", name=heading).first.wait_for(timeout=60_000)
+        page.get_by_role("heading", name=heading).first.wait_for(timeout=180_000)
         yield page
 
 
@@ -57,7 +57,7 @@ def test_lab_opens_a_chapter_and_runs_it(notebooks, data_folder, page):
     with opened(page, notebooks, "learn/timm_docs.ipynb", "The timm page, executed", data_folder):
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        page.locator(".jp-OutputArea-output", has_text="tensor(1.7945)").first.wait_for(timeout=60_000)
+        page.locator(".jp-OutputArea-output", has_text="tensor(1.7945)").first.wait_for(timeout=180_000)
 
 
 def natural_widths(locator):

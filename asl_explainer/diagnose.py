@@ -27,7 +27,7 @@ from .losses import _check_number, _ignored_labels, _is_mask, _number_or_tensor,
 
 # %% auto #0
 __all__ = ['GROUPS', 'LADDER', 'Suspect', 'GradientReport', 'gradient_report', 'Comparison', 'compare_settings', 'Suggestion',
-           'suggest_gamma_neg', 'load_numbers', 'main']
+           'suggest_gamma_neg', 'calibrated', 'load_numbers', 'main']
 
 # %% ../nbs/api/diagnose.ipynb #report-code
 GROUPS = ("positives", "easy negatives", "hard negatives", "suspected negatives")
@@ -273,6 +273,29 @@ def suggest_gamma_neg(
     if abs(new - gamma_neg) < 0.25:
         return Suggestion(float(gamma_neg), f"{means}, but gamma_neg is as good as at its bound, so leave gamma_neg at {gamma_neg:g}")
     return Suggestion(new, f"{means}, so gamma_neg {'rises' if new > gamma_neg else 'falls'} from {gamma_neg:g} to {new:.2f}")
+
+# %% ../nbs/api/diagnose.ipynb #calibrated-code
+@torch.inference_mode(False)
+@torch.enable_grad()
+def calibrated(
+    p: float | Tensor,  # Probabilities that the model gives, any shape
+    gamma_neg: float = 4,  # Of the loss that the model was trained with
+    gamma_pos: float = 1,
+    clip: float = 0.05,
+) -> Tensor:  # Float64, in the shape of `p`
+    """The frequency of positives at which the gradients of asymmetric loss (arXiv 2009.14119) on positives and negatives cancel at `p`.
+
+    A model that has converged without regularization predicts `p` where this is the true frequency; p up to `clip` means 0. Early stopping and forgotten positives break the assumption. Raises `ValueError` for p outside [0, 1] and the errors of `asymmetric_loss`."""
+    p = torch.as_tensor(p, dtype=torch.float64).detach().clone()
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p lies between {p.min().item():g} and {p.max().item():g}, expected probabilities from 0 to 1")
+    z = p.clamp(1e-12, 1 - 1e-12).logit().requires_grad_()  # at 0 and 1 there is only a limit
+    forces = []
+    for target in (1.0, 0.0):
+        loss = asymmetric_loss(z, torch.full_like(z, target), gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip, eps=1e-300, reduction="sum")
+        forces.append(torch.autograd.grad(loss, z)[0].abs())
+    up, down = forces
+    return down / (up + down)
 
 # %% ../nbs/api/diagnose.ipynb #command-code
 _READERS = (".npy", ".npz", ".pt", ".csv", ".parquet")

@@ -1,32 +1,42 @@
-"""The experiments that the course reports. Recorded runs are not repeated, so an interrupted program continues where it stopped.
+"""The experiments that the course reports. Recorded trials are not repeated, so an interrupted program goes on where it stopped.
 
-Usage: python benchmarks/experiments.py    (about half an hour on two cores)"""
+Usage: python benchmarks/experiments.py    (about three hours on two cores)"""
 import time
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-from asl_explainer.course.lab import BUDGETS, LOSSES, MISSING, SWEEPS, compare, record
+from asl_explainer.course.trials import CANDIDATES, HIDDEN, TRIAL_SEEDS, Trial, choose, compare, record
 
 RESULTS = Path(__file__).parents[1] / "nbs/learn/results"
+ADAPTIVE = "ASL, adaptive"
+LOSSES = {
+    "packages": [loss for loss in CANDIDATES if loss != ADAPTIVE],
+    "digits": ["BCE", "BCE, started", "focal", "ASL"],
+}
+SWEEP = {"gamma_neg": (0, 2, 4), "target": (0.1, 0.3, 0.5), "rate": (0.001, 0.01, 0.1)}
+"Start, target and step size of the adaptive rule."
 
 
-def main(results=RESULTS, short=None, **options):
-    "Run all experiments. `short` replaces settings of every run, for a trial of this program."
-    start, short = time.monotonic(), short or {}
+def sweep(task, path, **options):
+    "Train with every combination of `SWEEP`, at the learning rate of fixed asymmetric loss."
+    rate = choose(task, ["ASL"], 0.0, path, **options)["ASL"]["long"].learning_rate
+    settings = [dict(zip(SWEEP, values)) for values in product(*SWEEP.values())]
+    return record([Trial(task, ADAPTIVE, of_trial, rate, seed=seed) for of_trial in settings for seed in TRIAL_SEEDS], path, **options)
 
-    def shortened(runs, **settings):
-        return {name: replace(run, **{**settings, **short}) for name, run in runs.items()}
 
-    for missing, epochs in product(MISSING, BUDGETS):
-        print(f"comparison: {missing:.0%} of the positives missing, {epochs} epochs", flush=True)
-        compare(shortened(LOSSES, missing=missing, epochs=epochs), results / "comparison.json", **options)
-    for name, runs in SWEEPS.items():
-        print(f"sweep of {name}", flush=True)
-        compare(shortened(runs), results / "sweeps.json", **{"trial_seeds": (100,), "seeds": (0, 1, 2), **options})
-    print("adaptive gamma_neg", flush=True)
-    adaptive = {(target, seed): replace(LOSSES["ASL, adaptive"], target=target, seed=seed, epochs=40) for target, seed in product((0.0, 0.1, 0.2, 0.4), (0, 1, 2))}
-    record(shortened(adaptive).values(), results / "adaptive.json", **{name: options[name] for name in ("workers", "progress") if name in options})
+def main(results=RESULTS, tasks=LOSSES, **options):
+    "Run all experiments."
+    start = time.monotonic()
+    for task, losses in tasks.items():
+        path = results / f"{task}.jsonl"
+        fractions = HIDDEN if task == "packages" else (HIDDEN[0], HIDDEN[-1])
+        for hidden in fractions:
+            print(f"{task}, {hidden:.0%} of the positives hidden", flush=True)
+            compare(task, losses, hidden, path, **options)
+        print(f"{task}, adaptive", flush=True)
+        sweep(task, path, **options)
+        for hidden in fractions:
+            compare(task, [ADAPTIVE], hidden, path, **options)
     print(f"{(time.monotonic() - start) / 60:.0f} minutes", flush=True)
 
 

@@ -27,13 +27,14 @@ from .curves import label_curve, loss_and_gradient
 from .explore import PRESETS, Canvas, control_widget, has_sliders, ipywidgets
 from .figures import COLORS, SLIDERS, STYLE, Choice, Panel, Slider
 from .live import LiveFigure, as_script, inline_svg, read_file, scripts, shape_of, still, to_javascript
+from .scores import average_precisions
 from ..equation import asymmetric_loss_reference
 
 # %% auto #0
 __all__ = ['POINTS', 'LABELS', 'HIDDEN', 'BATCH', 'STEPS', 'TYPE', 'RANK', 'SIZES', 'AXIS', 'GRID', 'TESTED', 'SHADED',
            'SETTINGS', 'BCE', 'EASY', 'BINS', 'VIEWS', 'RARE', 'RUNS', 'SPEEDS', 'CONTROLS', 'READINGS', 'CODE',
            'World', 'make_world', 'inside', 'training_targets', 'layers', 'network', 'initial_state', 'training_step',
-           'grid', 'average_precisions', 'Training', 'kinds', 'look', 'programs', 'Playground']
+           'grid', 'Training', 'kinds', 'look', 'programs', 'Playground']
 
 # %% ../../nbs/api/playground.ipynb #world-code
 POINTS, LABELS, HIDDEN, BATCH, STEPS = 512, 24, 32, 64, 1000
@@ -170,16 +171,6 @@ GRID = grid(AXIS)
 TESTED = len(GRID) // 4  # test points that a page scores at a time, so that a frame is short
 SHADED = AXIS.view(-1, 2).mean(1)
 "Coordinates of the points where the network's answer is shown, 24 × 24."
-
-
-def average_precisions(
-    logits: Tensor,  # Shape (..., n, C)
-    labels: Tensor,  # 0 and 1 in the same shape, at least one positive for each of the C labels
-) -> Tensor:  # From 0 to 1, shape (..., C)
-    "The average precision of each label: the mean, over its positives, of the precision among all points that score at least as high."
-    ranked = labels.gather(-2, logits.argsort(-2, descending=True))
-    precision = ranked.cumsum(-2) / torch.arange(1, ranked.shape[-2] + 1, dtype=ranked.dtype)[:, None]
-    return (precision * ranked).sum(-2) / ranked.sum(-2)
 
 # %% ../../nbs/api/playground.ipynb #training-code
 SETTINGS = {"gamma_neg": 4.0, "gamma_pos": 0.0, "clip": 0.05, "learning_rate": 0.01, "forgotten": 0.0, "rarity": 6.0, "start": 0.0}

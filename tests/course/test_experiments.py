@@ -1,5 +1,4 @@
-"""The program of the experiments, shortened to one epoch on a few pictures, and its recorded results."""
-import importlib.util
+"""Recording trials, interrupted and resumed, and the recorded results."""
 import json
 import signal
 import subprocess
@@ -10,49 +9,42 @@ from itertools import product
 import pytest
 from conftest import ROOT, started
 
-from asl_explainer.course.lab import BUDGETS, LOSSES, MISSING, RATES, SEEDS, TRIAL_SEEDS, load_results
+from asl_explainer.course.lab import BUDGETS, LOSSES, MISSING, RATES, SEEDS, TRIAL_SEEDS
+from asl_explainer.course.lab import load_results as load_old_results
+from asl_explainer.course.trials import load_results
 
-SHORT = "main(Path(sys.argv[1]), short=dict(epochs=1, size=64), rates=(1e-3,), trial_seeds=(100,), seeds=(0,), workers=int(sys.argv[2]), progress=False)"
-PROGRAM = f"import sys; from pathlib import Path; sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); from experiments import main\nif __name__ == '__main__': {SHORT}"
-
-
-@pytest.fixture(scope="module")
-def experiments():
-    spec = importlib.util.spec_from_file_location("experiments", ROOT / "benchmarks/experiments.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def recorded(folder):
-    return sum(len(load_results(path)) for path in folder.glob("*.json"))
+RESULTS = ROOT / "nbs/learn/results"
+PROGRAM = """
+import sys
+from asl_explainer.course.trials import Trial, record
+if __name__ == "__main__":
+    trials = [Trial("digits", "BCE", {"gamma_neg": 0}, 0.003, seed=seed, epochs=1) for seed in range(8)]
+    record(trials, sys.argv[1], workers=2, progress=False)
+"""
 
 
 @pytest.mark.slow
 def test_an_interrupted_program_continues_where_it_stopped(tmp_path):
     (program := tmp_path / "program.py").write_text(PROGRAM)
-    results = tmp_path / "results"
-    with started([sys.executable, program, results, "2"], tmp_path, seconds=300) as running:
-        while not (results.exists() and recorded(results)):
+    results = tmp_path / "results.jsonl"
+    with started([sys.executable, program, results], tmp_path, seconds=300) as running:
+        while not (results.exists() and load_results(results)):
             assert running.poll() is None
             time.sleep(0.1)
         running.send_signal(signal.SIGINT)
         running.communicate(timeout=60)
-    interrupted = {path.name: path.read_text() for path in results.glob("*.json")}
-    before = recorded(results)
-    assert 0 < before < 90
+    interrupted = results.read_text().splitlines()
+    assert 0 < len(interrupted) < 8
 
-    subprocess.run([sys.executable, program, results, "1"], check=True, capture_output=True)
-    assert sorted(path.name for path in results.glob("*.json")) == ["adaptive.json", "comparison.json", "sweeps.json"]
-    assert recorded(results) > before
-    after = {json.dumps(result) for path in results.glob("*.json") for result in load_results(path)}
-    for text in interrupted.values():
-        assert all(json.dumps(result) in after for result in json.loads(text)["runs"])
+    subprocess.run([sys.executable, program, results], check=True, capture_output=True)
+    resumed = results.read_text().splitlines()
+    assert resumed[: len(interrupted)] == interrupted
+    assert sorted(result["trial"]["seed"] for result in load_results(results)) == list(range(8))
 
 
-def test_the_recorded_experiments_follow_the_protocol(experiments):
+def test_the_recorded_experiments_follow_the_protocol():
     "Each loss had the same rates, trial seeds and seeds, as the pages say."
-    results = load_results(experiments.RESULTS / "comparison.json")
+    results = load_old_results(RESULTS / "comparison.json")
     runs_of_setting = {}
     for result in results:
         setting = dict(result["run"])

@@ -60,6 +60,7 @@ class GradientReport:
     labels: Tensor  # Number of labels
     gradient: Tensor  # Sum of |dL/dz|
     p: Tensor  # Mean probability, NaN for an empty group
+    carriers: int  # Number of labels, those with the largest |dL/dz|, that hold nine tenths of the gradient
     suspects: list[Suspect]  # The labels that the model contradicts, absent ones first, each kind in decreasing order
 
     @property
@@ -68,11 +69,19 @@ class GradientReport:
         total = self.gradient.sum(0)
         return self.gradient / torch.where(total > 0, total, 1)
 
+    @property
+    def of_negatives(self) -> Tensor:  # Shape (3,) or (3, C)
+        "How the gradient of the negatives divides among easy, hard and suspected ones; 0 where they have none."
+        total = self.gradient[1:].sum(0)
+        return self.gradient[1:] / torch.where(total > 0, total, 1)
+
     def as_dict(self) -> dict[str, Any]:
         "The report as numbers and lists, for JSON."
         columns = {"labels": self.labels, "share": self.shares, "p": self.p}
         groups = {group: {name: _plain(values[n]) for name, values in columns.items()} for n, group in enumerate(GROUPS)}
-        return {"settings": {name: _plain(value) for name, value in self.settings.items()}, "groups": groups, "suspects": [suspect._asdict() for suspect in self.suspects]}
+        for group, share in zip(GROUPS[1:], self.of_negatives):
+            groups[group]["of negatives"] = _plain(share)
+        return {"settings": {name: _plain(value) for name, value in self.settings.items()}, "groups": groups, "carriers": self.carriers, "suspects": [suspect._asdict() for suspect in self.suspects]}
 
     def figure(self):  # A matplotlib Figure
         "Bar chart of the shares: one bar, or one per class."
@@ -82,9 +91,10 @@ class GradientReport:
         settings = ", ".join(f"{name}={_plain(value)}" for name, value in self.settings.items())
         lines = [f"gradient of {int(self.labels.sum()):,} labels with {settings}"]
         if self.shares.dim() == 1:
-            lines.append(f"{'':20}{'labels':>12}{'gradient':>10}{'mean p':>8}")
-            for group, count, share, p in zip(GROUPS, self.labels, self.shares, self.p):
-                lines.append(f"{group:20}{int(count):12,}{share:10.1%}{p:8.3f}")
+            lines.append(f"{'':20}{'labels':>12}{'mean p':>8}{'gradient':>10}{'of negatives':>14}")
+            parts = ["", *(f"{part:.1%}" for part in self.of_negatives)]
+            lines += [f"{group:20}{int(count):12,}{p:8.3f}{share:10.1%}{part:>14}" for group, count, p, share, part in zip(GROUPS, self.labels, self.p, self.shares, parts)]
+            lines.append(f"nine tenths of it from {self.carriers:,} labels, {self.carriers / max(1, int(self.labels.sum())):.1%} of all")
         else:
             lines.append(f"{'class':>5}{'positives':>11}" + "".join(f"{group.split()[0]:>11}" for group in GROUPS) + "   (number of positives; shares of the gradient)")
             lines += [f"{n:5}{int(self.labels[0, n]):11,}" + "".join(f"{share:11.1%}" for share in shares) for n, shares in enumerate(self.shares.T)]
@@ -139,6 +149,26 @@ def _chunks(logits, targets, ignore_mask, settings) -> Iterator[tuple[int, Tenso
         yield start, z, y, ignored, {name: rows(x) if isinstance(x, Tensor) and x.dim() == 2 and len(x) == samples else x for name, x in settings.items()}
 
 
+_BINS_PER_DECADE, _DECADES = 200, 40
+
+
+def _sizes(gradient):
+    "Count and sum of |dL/dz| in logarithmic bins, from small to large."
+    size = gradient.double().flatten()
+    bins = ((size.log10() + _DECADES - 5) * _BINS_PER_DECADE).clamp(0, _DECADES * _BINS_PER_DECADE - 1).long()
+    return torch.stack([torch.bincount(bins, weights, _DECADES * _BINS_PER_DECADE) for weights in ((size > 0).double(), size)])
+
+
+def _carriers(sizes):
+    "How many labels, the largest |dL/dz| first, hold nine tenths of the sum."
+    counts, sums = sizes.flip(1).cumsum(1)
+    if sums[-1] == 0:
+        return 0
+    last = int((sums < 0.9 * sums[-1]).sum())
+    before = (counts[last - 1], sums[last - 1]) if last else (0.0, 0.0)
+    return math.ceil(before[0] + (0.9 * sums[-1] - before[1]) / (sums[last] - before[1]) * (counts[last] - before[0]))
+
+
 def _contradicted(p, y, counted, start, most):
     "The most contradicted labels of a chunk, absent ones and present ones."
     found = []
@@ -181,7 +211,7 @@ def gradient_report(
     if ignore_mask is not None and ignore_mask.shape != logits.shape:
         raise ValueError(f"the mask of labels to ignore has shape {tuple(ignore_mask.shape)}, expected that of logits, {tuple(logits.shape)}")
     sums, found = torch.zeros(3, len(GROUPS), *(logits.shape[1:] if per_class else ()), dtype=torch.float64), []
-    smallest, largest = math.inf, -math.inf
+    smallest, largest, sizes = math.inf, -math.inf, torch.zeros(2, _DECADES * _BINS_PER_DECADE, dtype=torch.float64)
     for start, z, y, ignored, settings_of_rows in _chunks(logits, targets, ignore_mask, settings):
         ignored = _ignored_labels(y, ignore_index, ignored)
         counted = torch.ones_like(y, dtype=torch.bool) if ignored is None else ~ignored
@@ -193,12 +223,13 @@ def gradient_report(
         in_group = torch.stack([(group == n) & counted for n in range(len(GROUPS))])
         terms = torch.stack([in_group.double(), in_group * gradient.double(), in_group * p.double()])
         sums += terms.sum(2) if per_class else terms.sum((2, 3))
+        sizes += _sizes(gradient * counted)
         found = _sorted(found + _contradicted(p, y, counted, start, suspects), suspects)
         smallest, largest = (bound(so_far, x.item()) for bound, so_far, x in zip((min, max), (smallest, largest), torch.aminmax(z)))
     if 0 <= smallest < largest <= 1:
         warnings.warn(f"logits lie between {smallest:.3g} and {largest:.3g}, as probabilities do; expected scores before the sigmoid, such as p.logit()", stacklevel=2)
     labels, gradient, p = sums
-    return GradientReport(settings, labels, gradient, p / labels, found)
+    return GradientReport(settings, labels, gradient, p / labels, _carriers(sizes), found)
 
 # %% ../nbs/api/diagnose.ipynb #ladder-code
 LADDER = {

@@ -20,6 +20,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/loss")]
 
 from test_parity import load, load_torch_ecg  # noqa: E402 - the originals are loaded as the tests load them
 
+from asl_explainer.course.trials import CANDIDATES  # noqa: E402
 from asl_explainer.losses import AsymmetricLossMultiLabel  # noqa: E402
 
 OURS = "asl_explainer"
@@ -83,15 +84,19 @@ def main():
     results[f"{OURS}, large, by kind of gamma"] = medians({"one for all classes": ours, "one for each class": per_class}, logits, targets, runs=30)
     results[f"{OURS}, by number of labels"] = {f"{count:,}": medians({OURS: ours}, *batch((count,)), runs=20)[OURS] for count in [10**4, 10**5, 10**6, 10**7]}
 
+    others = {name: candidate.make(targets, **candidate.settings[-1]) for name, candidate in CANDIDATES.items() if not candidate.start}
+    comparison = medians({"BCE with logits": bce, **others}, logits, targets, runs=30)
+
     machine = {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__, "python": platform.python_version()}
-    for name, times in results.items():
+    for name, times in {**results, "losses of the comparison, large": comparison}.items():
         print(f"\n{name}")
         first = next(iter(times.values()))
         for contender, median in times.items():
             print(f"  {contender:28} {median:9.3f} ms  {median / first:7.2f} times the first")
     target = ROOT / "nbs/api/results/losses.json"
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps({"machine": machine, "milliseconds": {k: {n: round(t, 3) for n, t in v.items()} for k, v in results.items()}}, indent=1) + "\n")
+    rounded = {group: {name: round(median, 3) for name, median in times.items()} for group, times in {**results, "comparison": comparison}.items()}
+    target.write_text(json.dumps({"machine": machine, "comparison": rounded.pop("comparison"), "milliseconds": rounded}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

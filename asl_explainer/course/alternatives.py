@@ -72,11 +72,12 @@ def two_way(
     positive = labels == 1
     hardest_negative = logits.masked_fill(positive, -torch.inf)
     hardest_positive = (-logits / temperature).masked_fill(~positive, -torch.inf)
-    ways = []
+    loss = torch.zeros_like(logits[0, 0])
     for dim in (1, 0):
+        both = positive.any(dim) & ~positive.all(dim)
         margin = hardest_negative.logsumexp(dim) + temperature * hardest_positive.logsumexp(dim)
-        ways.append(F.softplus(margin[positive.any(dim) & ~positive.all(dim)]).mean())
-    return ways[0] + ways[1]
+        loss = loss + torch.where(both, F.softplus(margin), 0).sum() / both.sum().clamp(min=1)
+    return loss
 
 # %% ../../nbs/api/alternatives.ipynb #hill-code
 def hill(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from pathlib import Path
+from importlib.resources import files
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +49,7 @@ def _task(parts, hidden, generator, **fields):
 @lru_cache(maxsize=1)
 def _debian():
     "The arrays of the file, the labels as a matrix."
-    arrays = dict(_optional("numpy").load(Path(__file__).parent / "debian.npz"))
+    arrays = dict(_optional("numpy").load(files("asl_explainer.course") / "debian.npz"))
     words, tags, sources = (torch.from_numpy(arrays[name].astype("int64")) for name in ("words", "tags", "sources"))
     labels = torch.zeros(len(tags), len(arrays["tag_names"]) + 1).scatter_(1, tags, 1)[:, :-1]
     return words, labels, sources, arrays["vocabulary"].tolist(), arrays["tag_names"].tolist(), str(arrays["origin"])

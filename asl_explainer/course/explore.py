@@ -17,13 +17,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from torch import Tensor
 
-from .figures import Choice, Panel, Plot, Slider, parameter_plot, probability_plot
+from .figures import Choice, Panel, Plot, Slider, losses_plot, meaning_plot, parameter_plot, probability_plot
 from .live import LiveFigure
 from ..losses import AsymmetricLossMultiLabel, AsymmetricLossSingleLabel
 
 # %% auto #0
 __all__ = ['PRESETS', 'Canvas', 'ipywidgets', 'control_widget', 'has_sliders', 'Explorer', 'explore_probability',
-           'explore_parameter']
+           'explore_parameter', 'explore_losses', 'explore_meaning']
 
 # %% ../../nbs/api/explore.ipynb #widget-code
 class Canvas:
@@ -211,3 +211,21 @@ def explore_parameter(
     executed.points = points
     presets, code = (PRESETS, _MULTI) if kind == "multi" else ({}, _SINGLE)
     return Explorer(plot, figure_name or f"explore-{name.replace('_', '-')}", code, presets, executed)
+
+# %% ../../nbs/api/explore.ipynb #losses-code
+def explore_losses(
+    name: str = "losses",  # Identifies the figure on its page and in addresses
+) -> Explorer:  # Displayed as the last line of a cell
+    "Gradient or loss of a label under seven losses, with sliders for their settings."
+    code = "AsymmetricLossMultiLabel(gamma_neg={gamma_neg}, gamma_pos=0, clip={clip})"
+    return Explorer(losses_plot(), name, code, {}, losses_plot())
+
+
+def explore_meaning(
+    name: str = "meaning",  # Identifies the figure on its page and in addresses
+    **settings: float,  # Initial gamma_neg, gamma_pos and clip; by default those of the paper
+) -> Explorer:  # Displayed as the last line of a cell
+    "What a probability means after training with asymmetric loss, with sliders."
+    presets = {preset: {key: value for key, value in of_preset.items() if key != "eps"} for preset, of_preset in PRESETS.items()}
+    code = "AsymmetricLossMultiLabel(gamma_neg={gamma_neg}, gamma_pos={gamma_pos}, clip={clip})"
+    return Explorer(meaning_plot(**settings), name, code, presets, meaning_plot(**settings))

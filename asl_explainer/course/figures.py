@@ -21,11 +21,13 @@ from matplotlib.path import Path
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from torch import Tensor
 
+from .alternatives import distribution_balanced, hill, two_way, zlpr
 from .curves import check_batch, gradient_peak, label_curve, sweep
 from ..equation import asymmetric_loss_reference
 
 # %% auto #0
-__all__ = ['COLORS', 'STYLE', 'SLIDERS', 'use_style', 'Slider', 'Choice', 'Panel', 'Plot', 'probability_plot', 'parameter_plot']
+__all__ = ['COLORS', 'STYLE', 'SLIDERS', 'OTHERS', 'LOSSES', 'use_style', 'Slider', 'Choice', 'Panel', 'Plot', 'probability_plot',
+           'parameter_plot', 'losses_plot', 'meaning_plot']
 
 # %% ../../nbs/api/figures.ipynb #style
 COLORS = {
@@ -287,4 +289,124 @@ def parameter_plot(
         f"At {name} = {{{name}:.3g}} the loss is {{current_loss:.4f}}; the gradient is {{current_positives:.4f}} from the {labels['positives']} and {{current_negatives:.4f}} from the {labels['negatives']}.",
         f"Loss (left) and size of the gradient (right) of a batch along {name}; the dots are at the present value.",
         f"Two line charts along {name}: the loss of a batch, and the size of its gradient in two lines, one from the {labels['positives']} and one from the {labels['negatives']}.",
+    )
+
+# %% ../../nbs/api/figures.ipynb #losses-code
+OTHERS = torch.tensor([[0.0, 1, -3, -4, -4, -5], [1, -3, -4, -4, -5, -3], [-4, -3, 1, -5, -4, -3]], dtype=torch.float64)
+"The logits of an example: three samples with six labels each. A label is present where its logit is 1; the first label of the first sample moves."
+_LABELS, _COUNTS = (OTHERS == 1).double(), torch.tensor([10.0, 100, 100, 100, 100, 100], dtype=torch.float64)
+_MOVES = torch.zeros_like(OTHERS)
+_MOVES[0, 0] = 1
+LOSSES = {"weighted": "BCE, weighted", "focal": "Focal", "ASL": "ASL", "hill": "Hill", "zlpr": "ZLPR", "two-way": "Two-way", "balanced": "Distribution-\nbalanced"}
+"The panels of `losses_plot`."
+
+
+def _alone(**settings):
+    "Asymmetric loss of a label, which depends on no other."
+    settings = {"gamma_pos": 0.0, "clip": 0.0, "eps": 1e-30, **settings}
+    return lambda z, target: asymmetric_loss_reference(z, target, **settings)
+
+
+def _among_others(loss):
+    "The loss of the example, per sample, as its first label moves."
+    return lambda z, target: len(OTHERS) * loss(OTHERS * (1 - _MOVES) + z * _MOVES, _LABELS * (1 - _MOVES) + target * _MOVES)
+
+
+@plt.rc_context(STYLE)
+def losses_plot() -> Plot:  # With a setting for each loss that has one
+    "Gradient or loss of one label by its logit, under seven losses, with binary cross-entropy behind each."
+
+    def points(show, weight, gamma, gamma_neg, clip, margin, temperature, scale):
+        z = torch.arange(-30, 31, dtype=torch.float64) / 5
+        losses = {
+            "weighted": _alone(gamma_neg=0.0, pos_weight=weight),
+            "focal": _alone(gamma_neg=gamma, gamma_pos=gamma),
+            "ASL": _alone(gamma_neg=gamma_neg, clip=clip),
+            "hill": lambda z, target: hill(z.view(1, 1), target.view(1, 1), margin=margin),
+            "zlpr": _among_others(zlpr),
+            "two-way": _among_others(lambda z, y: two_way(z, y, temperature)),
+            "balanced": _among_others(lambda z, y: distribution_balanced(z, y, _COUNTS, 1000, scale)),
+            "BCE": _alone(gamma_neg=0.0),
+        }
+        values = {}
+        for name, loss in losses.items():
+            for side, target in {"positive": 1.0, "negative": 0.0}.items():
+                gradient, value = torch.func.vmap(torch.func.grad_and_value(loss))(z, torch.full_like(z, target))
+                right = value[-1] if target else value[0]  # the loss counts from where the label is right
+                line = torch.stack([z, torch.where(show == 0, gradient, value - right)])
+                values |= {f"{behind}-{side}-BCE": line for behind in LOSSES} if name == "BCE" else {f"{name}-{side}": line}
+                values[f"{name}_{side}"] = gradient[55]  # at z = 5
+        return values
+
+    figure = Figure(figsize=(6.8, 4.2), layout="constrained")
+    panels = figure.subplots(2, 4, sharex=True, sharey=True)
+    for axes, (name, title) in zip(panels.flat, LOSSES.items()):
+        axes.set(xlim=(-6, 6), ylim=(-1.6, 2.6), xticks=(-5, 0, 5), yticks=(-1, 0, 1, 2))
+        axes.set_title(title, fontsize=10)
+        axes.axhline(0, color="#808080", linewidth=0.8)
+        for side, style in {"positive": _POSITIVE, "negative": _NEGATIVE}.items():
+            axes.plot([], [], gid=f"{name}-{side}-BCE", **_FAINT)
+            _empty_line(axes, f"{name}-{side}", style)
+    for side, text, x, alignment in [("positive", "present", -5.5, "left"), ("negative", "absent", 5.5, "right")]:
+        panels[0, 0].text(x, 2.1, text, color=COLORS[side], fontsize=9, ha=alignment)
+    panels[1, 3].axis("off")
+    figure.supxlabel("logit z of the label", fontsize=10)
+    sliders = [
+        Choice("show", "show", ("gradient", "loss")),
+        Slider("weight", "weight of positives", 1, 10, 0.5),
+        Slider("gamma", "γ of focal loss", 0, 4, 0.1),
+        SLIDERS["gamma_neg"],
+        SLIDERS["clip"],
+        Slider("margin", "margin of Hill loss", 0, 2, 0.1),
+        Slider("temperature", "T of two-way loss", 0.5, 8, 0.5),
+        Slider("scale", "λ of distribution-balanced loss", 1, 6, 0.5),
+    ]
+    return Plot(
+        figure,
+        points,
+        {"show": 0.0, "weight": 3.0, "gamma": 2.0, "gamma_neg": 4.0, "clip": 0.05, "margin": 1.0, "temperature": 4.0, "scale": 2.0},
+        sliders,
+        "An absent label with p = 0.99, perhaps a forgotten one: its gradient is {BCE_negative:.2f} under BCE, {focal_negative:.2f} under focal loss, "
+        "{ASL_negative:.2f} under ASL, and {hill_negative:.2f} under Hill loss.",
+        "Gradient or loss of one label by its logit under seven losses. Grey: binary cross-entropy.",
+        "Seven small line charts with a line for a label that is present and one for a label that is absent, and cross-entropy in grey behind both. "
+        "Under focal loss, asymmetric loss and Hill loss the gradient of an absent label is near zero for negative logits; it rises to the right, and under asymmetric loss and Hill loss it falls again. "
+        "ZLPR is close to cross-entropy in this example; two-way loss pushes an absent label twice as hard at large logits, distribution-balanced loss more than twice. "
+        "Weighted cross-entropy is three times as steep for a present label.",
+    )
+
+# %% ../../nbs/api/figures.ipynb #meaning-code
+@plt.rc_context(STYLE)
+def meaning_plot(
+    gamma_neg: float = 4,  # Focusing exponent of the negatives
+    gamma_pos: float = 0,  # Focusing exponent of the positives
+    clip: float = 0.05,  # Probability margin of the negatives
+) -> Plot:  # With the settings gamma_neg, gamma_pos and clip
+    "What fraction of labels is present where a model predicts p, if the gradients of both sides cancel there, as `diagnose.calibrated` computes it."
+
+    def frequency(p, **settings):
+        up, down = (label_curve((p / (1 - p)).log(), target, eps=1e-30, **settings)[1].abs() for target in (1, 0))
+        return down / (up + down)
+
+    def points(**settings):
+        p, said = torch.arange(1, 200, dtype=torch.float64) / 200, torch.tensor([0.3, 0.5, 0.7], dtype=torch.float64)
+        meant = frequency(said, **settings)
+        return {"meaning": torch.stack([p, frequency(p, **settings)]), "dots": torch.stack([said, meant])} | {f"percent_{n}": 100 * meant[n] for n in range(3)}
+
+    figure = Figure(figsize=(6.8, 3.8), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], **_FAINT)
+    _empty_line(axes, "meaning", (COLORS["ASL"], "-"))
+    _empty_line(axes, "dots", (COLORS["ASL"], "none"), marker="o", markersize=6)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability p that the model gives", ylabel="fraction that is present")
+    axes.text(0.3, 0.33, "cross-entropy", color="#606060", fontsize=10, ha="right")
+    return Plot(
+        figure,
+        points,
+        {"gamma_neg": float(gamma_neg), "gamma_pos": float(gamma_pos), "clip": float(clip)},
+        [SLIDERS[name] for name in ("gamma_neg", "gamma_pos", "clip")],
+        "A prediction of 0.3, 0.5 or 0.7 means {percent_0:.1f}%, {percent_1:.1f}% or {percent_2:.1f}%.",
+        "What a probability means after training with asymmetric loss to the end. Grey: cross-entropy. Dots: predictions of 0.3, 0.5 and 0.7.",
+        "A curve from 0 to the upper right corner of a unit square, and the diagonal, on which a probability is a frequency. "
+        "With the settings of the paper the curve stays near 0 up to a probability of 0.3 and then rises steeply, below the diagonal to the end.",
     )

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +27,7 @@ from .scores import calibration_error, mean_average_precision, platt_scaling, ra
 # %% auto #0
 __all__ = ['CANDIDATES', 'TASKS', 'BATCH', 'EPOCHS', 'SHORT', 'PATIENCE', 'LADDER', 'RATES', 'TRIAL_SEEDS', 'SEEDS', 'HIDDEN',
            'Candidate', 'Trial', 'Outcome', 'shares', 'train', 'load_results', 'record', 'choices', 'choose', 'compare',
-           'paired_difference', 'holm']
+           'scored_results', 'paired_difference', 'holm']
 
 # %% ../../nbs/api/trials.ipynb #losses-code
 def _asymmetric(labels, **settings):
@@ -57,7 +58,7 @@ CANDIDATES = {
     "focal": Candidate(_asymmetric, ({"gamma_neg": 1, "gamma_pos": 1}, {"gamma_neg": 2, "gamma_pos": 2})),
     "ASL, no margin": Candidate(_asymmetric, ({"gamma_neg": 2}, {"gamma_neg": 4})),
     "ASL": Candidate(_asymmetric, ({"gamma_neg": 2, "clip": 0.05}, {"gamma_neg": 4, "clip": 0.05})),
-    "ASL, adaptive": Candidate(lambda labels, **settings: AdaptiveLoss(**settings), ({"gamma_neg": 4, "target": 0.1, "rate": 0.01}, {"gamma_neg": 4, "target": 0.3, "rate": 0.01})),
+    "ASL, adaptive": Candidate(lambda labels, **settings: AdaptiveLoss(**settings), ({"gamma_neg": 2, "target": 0.1, "rate": 0.01}, {"gamma_neg": 2, "target": 0.3, "rate": 0.01})),
     "ZLPR": Candidate(lambda labels: zlpr, ({},)),
     "two-way": Candidate(lambda labels, **settings: partial(two_way, **settings), ({"temperature": 1}, {"temperature": 4})),
     "Hill": Candidate(lambda labels, **settings: partial(hill, **settings), ({"margin": 0.5}, {"margin": 1})),
@@ -116,7 +117,7 @@ def shares(
     "Shares of the gradient's absolute values: of positives, of negatives below p = 0.2, up to 0.9 and above, and of hidden positives; and the fraction of all labels, the largest first, that hold nine tenths of it."
     size, p = gradient.abs(), logits.sigmoid()
     groups = [labels == 1, (labels == 0) & (p < 0.2), (labels == 0) & (p >= 0.2) & (p <= 0.9), (labels == 0) & (p > 0.9), hidden]
-    largest_first = size.flatten().sort(descending=True).values.cumsum(0)
+    largest_first = torch.from_numpy(np.sort(size.flatten().numpy())).flip(0).cumsum(0)
     carriers = (largest_first < 0.9 * largest_first[-1]).float().mean()
     return torch.stack([*(size[group].sum() / size.sum() for group in groups), carriers])
 
@@ -301,6 +302,19 @@ def compare(
     flat = [trial for of_budgets in scored.values() for trials in of_budgets.values() for trial in trials]
     record(flat, path, scored=True, **options)
     return {loss: {budget: record(trials, path, scored=True, **options) for budget, trials in of_budgets.items()} for loss, of_budgets in scored.items()}
+
+# %% ../../nbs/api/trials.ipynb #scored-code
+def scored_results(
+    results: list[dict[str, Any]],  # Recorded trials of one task
+    loss: str,
+    hidden: float = 0.0,
+    budget: str = "long",  # `'short'` or `'long'`
+) -> list[dict[str, Any]]:  # In the order of their seeds
+    "The scored results of a loss with what was chosen for it within a budget; their scores are under the name of the budget."
+    of_loss = [result for result in results if "test" in result and result["trial"]["loss"] == loss and result["trial"]["hidden"] == hidden]
+    of_epochs = {epochs: [result for result in of_loss if result["trial"]["epochs"] == epochs] for epochs in (SHORT, EPOCHS)}
+    chosen = of_epochs[SHORT] if budget == "short" and of_epochs[SHORT] else of_epochs[EPOCHS]
+    return sorted(chosen, key=lambda result: result["trial"]["seed"])
 
 # %% ../../nbs/api/trials.ipynb #sure-code
 def paired_difference(

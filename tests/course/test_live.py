@@ -13,7 +13,7 @@ from conftest import ROOT
 
 from asl_explainer.course.curves import label_curve, loss_and_gradient
 from asl_explainer.course.explore import explore_parameter, explore_probability
-from asl_explainer.course.figures import probability_plot
+from asl_explainer.course.figures import losses_plot, meaning_plot, probability_plot
 from asl_explainer.course.live import to_javascript
 from asl_explainer.equation import single_label_reference
 
@@ -73,6 +73,19 @@ def test_javascript_of_a_single_label_sample_matches_torch(page):
     expected = torch.stack([torch.cat(list(sample(*row).values())) for row in zip(*columns.values())])
     # The sum over classes may cancel, so it is only as precise as its largest term.
     torch.testing.assert_close(results, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("plot", [losses_plot, meaning_plot])
+def test_javascript_of_a_plot_matches_torch(page, plot):
+    "At the initial settings and at others over the ranges of the sliders, ends included."
+    torch.manual_seed(0)
+    plot = plot()
+    ranges = {slider.name: (slider.low, slider.high) if hasattr(slider, "low") else (0, 1) for slider in plot.sliders}
+    columns = {name: torch.cat([torch.tensor([plot.settings[name], low, high]), low + (high - low) * torch.rand(30)]).double() for name, (low, high) in ranges.items()}
+    columns = {name: column.round() if name == "show" else column for name, column in columns.items()}
+    results = compute_in_browser(page, plot.points, columns)
+    expected = torch.stack([torch.cat([value.flatten() for value in plot.points(**dict(zip(columns, row))).values()]) for row in zip(*columns.values())])
+    torch.testing.assert_close(results, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node, which checks the syntax, is not installed")

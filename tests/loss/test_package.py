@@ -22,7 +22,7 @@ import asl_explainer
 PACKAGE = {
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / "asl_explainer").rglob("*")
-    if path.suffix in (".py", ".js", ".css") or path.name == "py.typed"
+    if path.suffix in (".py", ".js", ".css", ".npz") or path.name == "py.typed"
 }
 DROPINS = ["alibaba", "paddle", "timm", "torch_ecg"]
 CORE = ["asl_explainer", "asl_explainer.adaptive", "asl_explainer.diagnose", *(f"asl_explainer.dropin.{name}" for name in DROPINS)]

@@ -42,8 +42,8 @@ class AdaptiveAsymmetry(nn.Module):
     def __init__(
         self,
         target: float = 0.1,  # Target gap between the mean p_t of negatives and of positives, in [-1, 1)
-        rate: float = 0.1,  # Step size lambda, at least 0
-        gamma_neg: float = 0.0,  # Initial value, within the bounds
+        rate: float = 0.01,  # Step size lambda per batch, at least 0
+        gamma_neg: float = 2.0,  # Initial value, within the bounds
         low: float = 0.0,  # Lower bound of gamma_neg, at least 0
         high: float = 8.0,  # Upper bound of gamma_neg
         momentum: float = 0.9,  # Fraction of the running sums that a step keeps, in [0, 1)

@@ -23,8 +23,7 @@ from ..losses import AsymmetricLossMultiLabel
 
 # %% auto #0
 __all__ = ['RATES', 'TRIAL_SEEDS', 'SEEDS', 'LOSSES', 'MISSING', 'BUDGETS', 'SWEEPS', 'Data', 'make_data', 'Run', 'Outcome',
-           'fit', 'average_precision', 'calibration_error', 'load_results', 'record', 'compare', 'counted', 'summarize',
-           'paired_difference']
+           'fit', 'average_precision', 'load_results', 'record', 'compare', 'counted', 'summarize', 'paired_difference']
 
 # %% ../../nbs/api/lab.ipynb #data-code
 @dataclass(frozen=True)
@@ -185,18 +184,6 @@ def average_precision(
     average_precision_score = _optional("sklearn.metrics").average_precision_score
 
     return {kind: 100 * float(average_precision_score(labels.numpy(), logits.numpy(), average=kind)) for kind in ["macro", "micro"]}
-
-# %% ../../nbs/api/lab.ipynb #calibration-code
-def calibration_error(
-    p: Tensor,  # Probabilities, any shape
-    labels: Tensor,  # 0 and 1 in the same shape
-    bins: int = 15,  # Number of bins of equal width
-) -> float:  # From 0, for perfect calibration, to 1
-    "Expected calibration error ([Guo et al.](https://arxiv.org/abs/1706.04599))."
-    p, labels = p.flatten().double(), labels.flatten().double()
-    index = (p * bins).long().clamp(max=bins - 1)
-    excess = torch.zeros(bins, dtype=torch.float64).index_add_(0, index, p - labels)
-    return (excess.abs().sum() / len(p)).item()
 
 # %% ../../nbs/api/lab.ipynb #record-code
 def _result(run):

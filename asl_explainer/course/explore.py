@@ -17,12 +17,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from torch import Tensor
 
-from .figures import Choice, Panel, Plot, Slider, losses_plot, meaning_plot, parameter_plot, probability_plot
+from .figures import Choice, Panel, Plot, Slider, cat_plot, losses_plot, meaning_plot, parameter_plot, probability_plot
 from .live import LiveFigure
 from ..losses import AsymmetricLossMultiLabel, AsymmetricLossSingleLabel
 
 # %% auto #0
-__all__ = ['PRESETS', 'Canvas', 'ipywidgets', 'control_widget', 'has_sliders', 'Explorer', 'explore_probability',
+__all__ = ['PRESETS', 'Canvas', 'ipywidgets', 'control_widget', 'has_sliders', 'Explorer', 'explore_probability', 'explore_cat',
            'explore_parameter', 'explore_losses', 'explore_meaning']
 
 # %% ../../nbs/api/explore.ipynb #widget-code
@@ -188,6 +188,19 @@ def explore_probability(
     "Loss and gradient of a label against its probability, with sliders."
     plot, executed = (probability_plot(**settings, **extra) for extra in [{}, {"loss": _module_loss}])
     return Explorer(plot, name, _MULTI, PRESETS, executed)
+
+
+def explore_cat(
+    name: str,  # Identifies the figure on its page and in addresses
+    *controls: str,  # The sliders to show: gamma_neg, gamma_pos, clip, or gamma, which sets both exponents
+    **settings: float,  # gamma_neg, gamma_pos and clip; by default 4, 0 and 0.05
+) -> Explorer:  # Displayed as the last line of a cell
+    "The labels of one picture on the curve of the gradient, with sliders."
+    shown = {setting: f"{{{setting}}}" if setting in controls else f"{settings.get(setting, default):g}" for setting, default in {"gamma_neg": 4, "gamma_pos": 0, "clip": 0.05}.items()}
+    if "gamma" in controls:
+        shown["gamma_neg"] = shown["gamma_pos"] = "{gamma}"
+    code = f"AsymmetricLossMultiLabel({', '.join(f'{setting}={value}' for setting, value in shown.items())})"
+    return Explorer(cat_plot(*controls, **settings), name, code, {}, cat_plot(*controls, **settings))
 
 # %% ../../nbs/api/explore.ipynb #parameter-code
 def explore_parameter(

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from cycler import cycler
 from IPython import get_ipython
+from IPython.display import Markdown
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -26,8 +28,8 @@ from .curves import check_batch, gradient_peak, label_curve, sweep
 from ..equation import asymmetric_loss_reference
 
 # %% auto #0
-__all__ = ['COLORS', 'STYLE', 'SLIDERS', 'OTHERS', 'LOSSES', 'use_style', 'Slider', 'Choice', 'Panel', 'Plot', 'probability_plot',
-           'parameter_plot', 'losses_plot', 'meaning_plot']
+__all__ = ['COLORS', 'STYLE', 'SLIDERS', 'CAT', 'OTHERS', 'LOSSES', 'use_style', 'Slider', 'Choice', 'Panel', 'Plot',
+           'probability_plot', 'Label', 'cat_plot', 'cat_table', 'parameter_plot', 'losses_plot', 'meaning_plot']
 
 # %% ../../nbs/api/figures.ipynb #style
 COLORS = {
@@ -232,6 +234,82 @@ def probability_plot(
         "The gradient of a present label is negative, that of an absent one positive with a peak near the right end.",
         {"clip": "An absent label is pushed down hardest at p = {peak_p:.3f}, with a gradient of {peak_height:.3f}; there is no margin."},
     )
+
+# %% ../../nbs/api/figures.ipynb #cat-code
+class Label(NamedTuple):
+    "One or several labels that a model gives the same probability."
+
+    name: str
+    target: int  # 1 for a positive, 0 for a negative
+    p: float
+    count: int = 1
+
+
+CAT = (Label("cat", 1, 0.6), Label("dog", 0, 0.4), Label("cup", 0, 0.99), Label("others", 0, 0.03, 77))
+"An invented example, the eighty labels of one picture. The cup is in the picture, but whoever labeled it overlooked the cup."
+_BOTH = Slider("gamma", "γ", 0, 8, 0.1)
+
+
+@plt.rc_context(STYLE)
+def cat_plot(
+    *controls: str,  # The sliders to show: gamma_neg, gamma_pos, clip, or gamma, which sets both exponents
+    **settings: float,  # gamma_neg, gamma_pos and clip; by default 4, 0 and 0.05
+) -> Plot:  # With a setting for each control
+    "The gradient of a label by its probability, with the labels of `CAT` on it (arXiv 2009.14119, equation 8)."
+    initial = {"gamma_neg": 4.0, "gamma_pos": 0.0, "clip": 0.05, **settings}
+    initial["gamma"] = initial["gamma_neg"]
+
+    def points(**moved):
+        current = {name: moved.get("gamma", moved.get(name, initial[name])) for name in ("gamma_neg", "gamma_pos")}
+        current["clip"] = moved.get("clip", initial["clip"])
+        p, values = torch.arange(1, 200, dtype=torch.float64) / 200, {}
+        for side, target in {"positive": 1, "negative": 0}.items():
+            labels = [label for label in CAT if label.target == target]
+            marked = torch.tensor([label.p for label in labels], dtype=torch.float64)
+            for name, x in {side: p, f"cat-{side}": marked}.items():
+                values[name] = torch.stack([x, label_curve((x / (1 - x)).log(), target, **current)[1]])
+            values |= {label.name: label.count * values[f"cat-{side}"][1, n] for n, label in enumerate(labels)}
+        return values
+
+    figure, p = Figure(figsize=(4.8, 3.5), layout="constrained"), torch.arange(1, 200, dtype=torch.float64) / 200
+    axes = figure.add_subplot()
+    axes.set(xlim=(0, 1), ylim=(-1.75, 1.5), xlabel="probability p", ylabel="gradient, dL/dz")
+    axes.axhline(0, color="#808080", linewidth=0.8)
+    for target in (0, 1):
+        axes.plot(p, label_curve(p.logit(), target, gamma_neg=0, gamma_pos=0, clip=0)[1], **_FAINT)
+    axes.text(0.68, 0.56, "BCE", color="#606060", fontsize=10)
+    for label in CAT:
+        axes.axvline(label.p, color="#808080", linewidth=0.6, linestyle=":")
+        axes.text(label.p, -1.7, label.name, rotation=90, fontsize=10, va="bottom", ha="left" if label.p < 0.1 else "right")
+    for side, style in {"positive": _POSITIVE, "negative": _NEGATIVE}.items():
+        _empty_line(axes, side, style)
+        _empty_line(axes, f"cat-{side}", (style[0], "none"), marker="s", markersize=6)
+    axes.text(0.25, -0.95, "positive", color=_POSITIVE[0])
+    axes.text(0.25, 1.2, "negative", color=_NEGATIVE[0])
+    return Plot(
+        figure,
+        points,
+        {name: float(initial[name]) for name in controls},
+        [_BOTH if name == "gamma" else SLIDERS[name] for name in controls],
+        "Gradients: cat {cat:.2f}, dog {dog:.2f}, forgotten cup {cup:.2f}, the 77 others together {others:.2f}.",
+        "The gradient of a positive and of a negative by its probability, with the labels of the example. Grey: cross-entropy.",
+        "A line chart of the gradient by the probability: a line for a positive, below zero, and one for a negative, above zero, with cross-entropy in grey. "
+        "Squares mark the cat at 0.6 on the line of positives, and on that of negatives the others at 0.03, the dog at 0.4 and the cup at 0.99.",
+    )
+
+
+def cat_table(
+    **settings: float,  # gamma_neg, gamma_pos and clip
+) -> Markdown:
+    "Loss and gradient of each label of `CAT`, and its share of the sum of the absolute gradients."
+    rows = [["label", "y", "p", "loss", "gradient", "share"], ["---"] * 6]
+    results = [(label, *label_curve(torch.tensor([label.p], dtype=torch.float64).logit(), label.target, **settings)) for label in CAT]
+    total = sum(label.count * gradient.abs().item() for label, _, gradient in results)
+    for label, loss, gradient in results:
+        times = f"{label.count} × " if label.count > 1 else ""
+        share = label.count * gradient.abs().item() / total
+        rows.append([label.name, f"{label.target}", f"{label.p:g}", f"{times}{loss.item():.2g}", f"{times}{gradient.item():.2g}", f"{share:.0%}"])
+    return Markdown("\n".join("| " + " | ".join(row) + " |" for row in rows))
 
 # %% ../../nbs/api/figures.ipynb #parameter-code
 @plt.rc_context(STYLE)

@@ -58,6 +58,7 @@ CANDIDATES = {
     "focal": Candidate(_asymmetric, ({"gamma_neg": 1, "gamma_pos": 1}, {"gamma_neg": 2, "gamma_pos": 2})),
     "ASL, no margin": Candidate(_asymmetric, ({"gamma_neg": 2}, {"gamma_neg": 4})),
     "ASL": Candidate(_asymmetric, ({"gamma_neg": 2, "clip": 0.05}, {"gamma_neg": 4, "clip": 0.05})),
+    "ASL, started": Candidate(_asymmetric, ({"gamma_neg": 2, "clip": 0.05}, {"gamma_neg": 4, "clip": 0.05}), start=True),
     "ASL, adaptive": Candidate(lambda labels, **settings: AdaptiveLoss(**settings), ({"gamma_neg": 2, "target": 0.1, "rate": 0.01}, {"gamma_neg": 2, "target": 0.3, "rate": 0.01})),
     "ZLPR": Candidate(lambda labels: zlpr, ({},)),
     "two-way": Candidate(lambda labels, **settings: partial(two_way, **settings), ({"temperature": 1}, {"temperature": 4})),

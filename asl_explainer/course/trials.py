@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ..diagnose import calibrated
 from ..losses import AsymmetricLossMultiLabel
-from .alternatives import AdaptiveLoss, distribution_balanced, hill, log_odds, two_way, weighted_bce, zlpr
+from .alternatives import AdaptiveLoss, balanced_start, distribution_balanced, hill, log_odds, two_way, weighted_bce, zlpr
 from .datasets import Task, digits, packages
 from .scores import calibration_error, mean_average_precision, platt_scaling, ranking_scores
 
@@ -48,17 +48,17 @@ class Candidate:
 
     make: Callable[..., Callable[[Tensor, Tensor], Tensor]]  # From the training labels, shape (N, C), and settings, a function of logits and labels
     settings: tuple[dict[str, float], ...]  # The settings to try
-    start: bool = False  # Whether the output biases start at the log-odds of the labels' frequencies
+    start: Callable[..., Tensor] | None = None  # From the training labels and settings, the output biases to start with, shape (C,)
 
 
 CANDIDATES = {
     "BCE": Candidate(_asymmetric, ({"gamma_neg": 0},)),
-    "BCE, started": Candidate(_asymmetric, ({"gamma_neg": 0},), start=True),
+    "BCE, started": Candidate(_asymmetric, ({"gamma_neg": 0},), start=lambda labels, gamma_neg: log_odds(labels)),
     "BCE, weighted": Candidate(_weighted, ({"power": 0.5}, {"power": 1})),
     "focal": Candidate(_asymmetric, ({"gamma_neg": 1, "gamma_pos": 1}, {"gamma_neg": 2, "gamma_pos": 2})),
     "ASL, no margin": Candidate(_asymmetric, ({"gamma_neg": 2}, {"gamma_neg": 4})),
     "ASL": Candidate(_asymmetric, ({"gamma_neg": 2, "clip": 0.05}, {"gamma_neg": 4, "clip": 0.05})),
-    "ASL, started": Candidate(_asymmetric, ({"gamma_neg": 2, "clip": 0.05}, {"gamma_neg": 4, "clip": 0.05}), start=True),
+    "ASL, started": Candidate(_asymmetric, ({"gamma_neg": 2, "clip": 0.05}, {"gamma_neg": 4, "clip": 0.05}), start=partial(balanced_start, gamma_pos=0)),
     "ASL, adaptive": Candidate(lambda labels, **settings: AdaptiveLoss(**settings), ({"gamma_neg": 2, "target": 0.1, "rate": 0.01}, {"gamma_neg": 2, "target": 0.3, "rate": 0.01})),
     "ZLPR": Candidate(lambda labels: zlpr, ({},)),
     "two-way": Candidate(lambda labels, **settings: partial(two_way, **settings), ({"temperature": 1}, {"temperature": 4})),
@@ -138,7 +138,7 @@ def train(
         torch.manual_seed(trial.seed)
         model = task.network()
         if candidate.start:
-            model[-1].bias.data = log_odds(labels)
+            model[-1].bias.data = candidate.start(labels, **trial.settings)
         outcome = Outcome(task, loss, model, {}, [], [], [], [])
         optimizer = torch.optim.Adam(model.parameters(), lr=trial.learning_rate, fused=True)
         for epoch in range(trial.epochs):

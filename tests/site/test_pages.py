@@ -86,6 +86,9 @@ def test_a_page_has_a_policy_and_no_script_in_an_attribute(site, page_name):
     assert tree.xpath("//head/*")[1].get("http-equiv"), "the policy has to come before what it rules"
 
 
+OVERFLOWING = "[...document.querySelectorAll('main pre')].filter(block => block.scrollWidth > block.clientWidth).map(block => 'a block overflows: ' + block.textContent.slice(0, 80))"
+
+
 def violations(page, light, colours):
     "What axe finds: in the dark only about colours, whose check is slow; on a phone they are the same on every page."
     options = {"resultTypes": ["violations"], "rules": {"color-contrast": {"enabled": colours}}}
@@ -111,6 +114,9 @@ def test_a_page_loads_without_complaint_and_fits(new_context, site_url, page_nam
             said += [f"{violation['id']}: {node['html'][:200]}" for violation in found for node in violation["nodes"]]
             if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
                 said.append("it scrolls sideways")
+            if width == "wide":
+                page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+                said += page.evaluate(OVERFLOWING)
             wrong += [f"{width}, {scheme}: {message}" for message in said]
             page.context.close()
     assert wrong == []

@@ -218,21 +218,23 @@ def probability_plot(
             axes.axhline(0, color="#808080", linewidth=0.8)
             _empty_line(axes, "peak", (_NEGATIVE[0], "none"), marker="o", markersize=6)
     loss_axes, gradient_axes = figure.axes
-    loss_axes.text(0.2, 2.6, "present", color=_POSITIVE[0], ha="left")
-    loss_axes.text(0.86, 2.6, "absent", color=_NEGATIVE[0], ha="right")
-    gradient_axes.text(0.3, -1.15, "present", color=_POSITIVE[0])
-    gradient_axes.text(0.3, 1.05, "absent", color=_NEGATIVE[0])
+    loss_axes.text(0.2, 2.6, "positive", color=_POSITIVE[0], ha="left")
+    loss_axes.text(0.86, 2.6, "negative", color=_NEGATIVE[0], ha="right")
+    gradient_axes.text(0.3, -1.15, "positive", color=_POSITIVE[0])
+    gradient_axes.text(0.3, 1.25, "negative", color=_NEGATIVE[0])
+    gradient_axes.text(0.34, 0.42, "BCE", color="#606060", fontsize=9, ha="right")
+    gradient_axes.text(0.7, 0.98, "focal", color="#606060", fontsize=9, ha="right")
     return Plot(
         figure,
         points,
         {"gamma_neg": float(gamma_neg), "gamma_pos": float(gamma_pos), "clip": float(clip), "eps": float(eps)},
         list(SLIDERS.values()),
-        "An absent label is pushed down hardest at p = {peak_p:.3f}, with a gradient of {peak_height:.3f}; below p = {clip:.2f} not at all.",
-        "Loss (left) and gradient (right) of a label that is present and of one that is absent, by the probability that the model gives it. "
-        "Grey lines: cross-entropy and focal loss with γ = 2. Shaded: p below the margin, where an absent label costs nothing. Dot: where an absent label is pushed hardest.",
-        "Two line charts over the probability from 0 to 1. The loss of a present label falls to 0 at p = 1, that of an absent one rises from 0 at the margin. "
-        "The gradient of a present label is negative, that of an absent one positive with a peak near the right end.",
-        {"clip": "An absent label is pushed down hardest at p = {peak_p:.3f}, with a gradient of {peak_height:.3f}; there is no margin."},
+        "Negatives have their peak at p = {peak_p:.3f}, with a gradient of {peak_height:.3f}; up to p = {clip:.2f} they have none.",
+        "Loss (left) and gradient (right) of a positive and of a negative, by the probability that the model gives it. "
+        "Grey lines: cross-entropy and focal loss with γ = 2. Shaded: p below the margin, where a negative has no loss. Dot: where a negative has the largest gradient.",
+        "Two line charts over the probability from 0 to 1. The loss of a positive falls to 0 at p = 1, that of a negative rises from 0 at the margin. "
+        "The gradient of a positive is below zero, that of a negative above zero with a peak near the right end.",
+        {"clip": "Negatives have their peak at p = {peak_p:.3f}, with a gradient of {peak_height:.3f}; there is no margin."},
     )
 
 # %% ../../nbs/api/figures.ipynb #cat-code
@@ -330,7 +332,7 @@ def parameter_plot(
     initial |= {key: float(value) for key, value in settings.items()}
     sliders = SLIDERS if kind == "multi" else {**SLIDERS, "eps": Slider("eps", "ε (eps, label smoothing)", 0, 0.5, 0.01)}
     slider, logits = sliders[name], logits.detach().double()
-    labels = {"loss": "loss", "positives": "present", "negatives": "absent"} if kind == "multi" else {"loss": "loss", "positives": "right class", "negatives": "others"}
+    labels = {"loss": "loss", "positives": "positives", "negatives": "negatives"} if kind == "multi" else {"loss": "loss", "positives": "right class", "negatives": "others"}
 
     def points(**settings):
         current = settings.pop(name)
@@ -371,7 +373,7 @@ def parameter_plot(
 
 # %% ../../nbs/api/figures.ipynb #losses-code
 OTHERS = torch.tensor([[0.0, 1, -3, -4, -4, -5], [1, -3, -4, -4, -5, -3], [-4, -3, 1, -5, -4, -3]], dtype=torch.float64)
-"The logits of an example: three samples with six labels each. A label is present where its logit is 1; the first label of the first sample moves."
+"The logits of an example: three samples with six labels each. A label is positive where its logit is 1; the first label of the first sample moves."
 _LABELS, _COUNTS = (OTHERS == 1).double(), torch.tensor([10.0, 100, 100, 100, 100, 100], dtype=torch.float64)
 _MOVES = torch.zeros_like(OTHERS)
 _MOVES[0, 0] = 1
@@ -425,7 +427,7 @@ def losses_plot() -> Plot:  # With a setting for each loss that has one
         for side, style in {"positive": _POSITIVE, "negative": _NEGATIVE}.items():
             axes.plot([], [], gid=f"{name}-{side}-BCE", **_FAINT)
             _empty_line(axes, f"{name}-{side}", style)
-    for side, text, x, alignment in [("positive", "present", -5.5, "left"), ("negative", "absent", 5.5, "right")]:
+    for side, text, x, alignment in [("positive", "positive", -5.5, "left"), ("negative", "negative", 5.5, "right")]:
         panels[0, 0].text(x, 2.1, text, color=COLORS[side], fontsize=9, ha=alignment)
     panels[1, 3].axis("off")
     figure.supxlabel("logit z of the label", fontsize=10)
@@ -444,13 +446,13 @@ def losses_plot() -> Plot:  # With a setting for each loss that has one
         points,
         {"show": 0.0, "weight": 3.0, "gamma": 2.0, "gamma_neg": 4.0, "clip": 0.05, "margin": 1.0, "temperature": 4.0, "scale": 2.0},
         sliders,
-        "An absent label with p = 0.99, perhaps a forgotten one: its gradient is {BCE_negative:.2f} under BCE, {focal_negative:.2f} under focal loss, "
+        "A negative at p = 0.99, perhaps a forgotten label, has a gradient of {BCE_negative:.2f} under BCE, {focal_negative:.2f} under focal loss, "
         "{ASL_negative:.2f} under ASL, and {hill_negative:.2f} under Hill loss.",
         "Gradient or loss of one label by its logit under seven losses. Grey: binary cross-entropy.",
-        "Seven small line charts with a line for a label that is present and one for a label that is absent, and cross-entropy in grey behind both. "
-        "Under focal loss, asymmetric loss and Hill loss the gradient of an absent label is near zero for negative logits; it rises to the right, and under asymmetric loss and Hill loss it falls again. "
-        "ZLPR is close to cross-entropy in this example; two-way loss pushes an absent label twice as hard at large logits, distribution-balanced loss more than twice. "
-        "Weighted cross-entropy is three times as steep for a present label.",
+        "Seven small line charts with a line for a positive and one for a negative, and cross-entropy in grey behind both. "
+        "Under focal loss, asymmetric loss and Hill loss the gradient of a negative is near zero for negative logits; it rises to the right, and under asymmetric loss and Hill loss it falls again. "
+        "ZLPR is close to cross-entropy in this example; the gradient of a negative at large logits is twice as large under two-way loss, and more than twice under distribution-balanced loss. "
+        "Weighted cross-entropy is three times as large for a positive.",
     )
 
 # %% ../../nbs/api/figures.ipynb #meaning-code

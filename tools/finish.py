@@ -45,7 +45,7 @@ SWITCH = """document.querySelectorAll('.quarto-color-scheme-toggle').forEach(
   toggle => toggle.onclick = () => { window.smalldocsToggleScheme(); return false })"""
 BASE = "if (location.pathname.startsWith('{0}')) document.head.insertAdjacentHTML('afterbegin', '<base href={0}>')"
 MOVED = {f"api/dialects/{name}.html": f"api/dropin/{name}.html" for name in ("timm", "alibaba", "torch_ecg", "paddle")}
-MOVED |= {"api/site.html": "index.html", "api/pages.html": "index.html"}
+MOVED |= {"api/site.html": "index.html", "api/pages.html": "index.html", "api/lab.html": "api/trials.html"}
 REDIRECT = """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="default-src 'none'"><title>Moved</title>
 <meta name="robots" content="noindex"><link rel="canonical" href="{canonical}"><meta http-equiv="refresh" content="0; url={to}">

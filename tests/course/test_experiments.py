@@ -9,9 +9,10 @@ from itertools import product
 import pytest
 from conftest import ROOT, started
 
-from asl_explainer.course.lab import BUDGETS, LOSSES, MISSING, RATES, SEEDS, TRIAL_SEEDS
-from asl_explainer.course.lab import load_results as load_old_results
-from asl_explainer.course.trials import load_results
+from asl_explainer.course.trials import CANDIDATES, HIDDEN, RATES, SEEDS, TASKS, TRIAL_SEEDS, choices, load_results, scored_results
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import experiments  # noqa: E402
 
 RESULTS = ROOT / "nbs/learn/results"
 PROGRAM = """
@@ -42,17 +43,33 @@ def test_an_interrupted_program_continues_where_it_stopped(tmp_path):
     assert sorted(result["trial"]["seed"] for result in load_results(results)) == list(range(8))
 
 
-def test_the_recorded_experiments_follow_the_protocol():
-    "Each loss had the same rates, trial seeds and seeds, as the pages say."
-    results = load_old_results(RESULTS / "comparison.json")
-    runs_of_setting = {}
-    for result in results:
-        setting = dict(result["run"])
-        run = setting.pop("learning_rate"), setting.pop("seed")
-        runs_of_setting.setdefault(json.dumps(setting), set()).add(run)
-    assert len(runs_of_setting) == len(LOSSES) * len(MISSING) * len(BUDGETS)
-    for runs in runs_of_setting.values():
-        trials = {(rate, seed) for rate, seed in runs if seed in TRIAL_SEEDS}
-        assert trials == set(product(RATES, TRIAL_SEEDS))
-        assert sorted(seed for _, seed in runs - trials) == list(SEEDS)
-        assert len({rate for rate, _ in runs - trials}) == 1
+CONDITIONS = [("packages", hidden) for hidden in HIDDEN] + [("digits", hidden) for hidden in (HIDDEN[0], HIDDEN[-1])]
+
+
+@pytest.mark.parametrize("task, hidden", CONDITIONS)
+def test_the_recorded_experiments_follow_the_protocol(task, hidden):
+    "Every loss was tried with the same rates and seeds, the choice is the best on validation and lies inside the rates, and ten other seeds were scored."
+    results = load_results(RESULTS / f"{task}.jsonl")
+    for loss in [*experiments.LOSSES[task], experiments.ADAPTIVE]:
+        settings = [json.dumps(of_loss) for of_loss in CANDIDATES[loss].settings]
+        tried = [result for result in results if "test" not in result and (result["trial"]["loss"], result["trial"]["hidden"]) == (loss, hidden)]
+        of_setting = {(json.dumps(result["trial"]["settings"]), result["trial"]["learning_rate"]): set() for result in tried}
+        for result in tried:
+            of_setting[json.dumps(result["trial"]["settings"]), result["trial"]["learning_rate"]].add(result["trial"]["seed"])
+        wanted = {(setting, rate) for setting, rate in of_setting if setting in settings}
+        assert set(product(settings, RATES[task])) <= wanted and all(of_setting[key] == set(TRIAL_SEEDS) for key in wanted), loss
+        for budget in ("short", "long"):
+            scored = scored_results(results, loss, hidden, budget)
+            means = choices([result for result in tried if json.dumps(result["trial"]["settings"]) in settings], budget)
+            best = max(means, key=means.get)
+            rates = [rate for setting, rate in wanted if setting == best[0]]
+            assert min(rates) < best[1] < max(rates), (loss, budget)
+            assert {(json.dumps(result["trial"]["settings"]), result["trial"]["learning_rate"]) for result in scored} == {best}, (loss, budget)
+            assert [result["trial"]["seed"] for result in scored] == list(SEEDS), (loss, budget)
+
+
+def test_the_results_are_small_and_nothing_is_recorded_twice():
+    assert sum(path.stat().st_size for path in RESULTS.iterdir()) < 2 * 2**20
+    for task in TASKS:
+        keys = [json.dumps([result["trial"], "test" in result]) for result in load_results(RESULTS / f"{task}.jsonl")]
+        assert len(keys) == len(set(keys)), task

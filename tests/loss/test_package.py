@@ -181,10 +181,10 @@ def test_the_version():
     assert asl_explainer.__version__ == settings["DEFAULT"]["version"]
 
 
-@pytest.mark.parametrize("missing", ["sklearn", "tqdm"])
-def test_the_lab_names_its_extra(missing, tmp_path):
-    done = run(tmp_path, "from asl_explainer.course.lab import Run, fit; fit(Run(epochs=1, size=64))", missing=[missing])
-    assert done.stderr.splitlines()[-1] == "ImportError: the lab needs scikit-learn and tqdm: pip install 'asl_explainer[course]'"
+@pytest.mark.parametrize("data, missing", [("digits", "sklearn"), ("packages", "numpy")])
+def test_the_data_sets_name_their_extra(data, missing, tmp_path):
+    done = run(tmp_path, f"from asl_explainer.course.datasets import {data}; {data}()", missing=[missing])
+    assert done.stderr.splitlines()[-1] == f"ImportError: the data sets need {missing}: pip install 'asl_explainer[course]'"
 
 
 def test_the_sliders_name_their_extra_and_the_figure_works_without_them(tmp_path):

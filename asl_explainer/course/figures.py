@@ -446,7 +446,7 @@ def losses_plot() -> Plot:  # With a setting for each loss that has one
         points,
         {"show": 0.0, "weight": 3.0, "gamma": 2.0, "gamma_neg": 4.0, "clip": 0.05, "margin": 1.0, "temperature": 4.0, "scale": 2.0},
         sliders,
-        "A negative at p = 0.99, perhaps a forgotten label, has a gradient of {BCE_negative:.2f} under BCE, {focal_negative:.2f} under focal loss, "
+        "A negative at z = 5 (p = 0.993), perhaps a forgotten label, has a gradient of {BCE_negative:.2f} under BCE, {focal_negative:.2f} under focal loss, "
         "{ASL_negative:.2f} under ASL, and {hill_negative:.2f} under Hill loss.",
         "Gradient or loss of one label by its logit under seven losses. Grey: binary cross-entropy.",
         "Seven small line charts with a line for a positive and one for a negative, and cross-entropy in grey behind both. "

@@ -150,7 +150,7 @@ def test_the_page_draws_the_same_curves_as_matplotlib(page, site_url):
         drawn = numbers(line)
         # matplotlib merges points on a straight line, to a tenth of a pixel, and drops points far outside the axes.
         inside = [(x, y) for x, y in zip(saved[line][::2], saved[line][1::2]) if y > 0]
-        assert len(inside) > 20
+        assert len(inside) > (1 if line == "gradient-positive" else 20)  # which is straight for gamma_pos 0
         np.testing.assert_allclose(np.interp([x for x, _ in inside], drawn[::2], drawn[1::2]), [y for _, y in inside], atol=0.2)
     slider(page, "explore-probability", "gamma_neg").fill("2")
     slider(page, "explore-probability", "clip").fill("0.2")
@@ -233,7 +233,7 @@ def test_the_reading_is_announced_after_a_pause(page, site_url):
     announcement = page.locator("#explore-probability [data-live=announced]")
     assert announcement.get_attribute("aria-live") == "polite" and announcement.inner_text() == ""
     slider(page, "explore-probability", "clip").fill("0.2")
-    page.locator("#explore-probability [data-live=announced]", has_text="below p = 0.20").wait_for()
+    page.locator("#explore-probability [data-live=announced]", has_text="up to p = 0.20").wait_for()
     assert slider(page, "explore-probability", "clip").get_attribute("aria-valuetext") == "0.20"
 
 

@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 from conftest import ROOT, started
 
-from asl_explainer.course.trials import CANDIDATES, RATES, SEEDS, TASKS, TRIAL_SEEDS, choices, load_results, scored_results
+from asl_explainer.course.trials import CANDIDATES, HIDDEN, RATES, SEEDS, TASKS, TRIAL_SEEDS, choices, load_results, scored_results
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import experiments  # noqa: E402
@@ -43,7 +43,7 @@ def test_an_interrupted_program_continues_where_it_stopped(tmp_path):
     assert sorted(result["trial"]["seed"] for result in load_results(results)) == list(range(8))
 
 
-CONDITIONS = [("packages", 0.0), ("packages", 0.6), ("digits", 0.0)]
+CONDITIONS = [*(("packages", hidden) for hidden in HIDDEN), ("digits", 0.0)]
 
 
 @pytest.mark.parametrize("task, hidden", CONDITIONS)

@@ -55,6 +55,7 @@ def test_lab_opens_a_chapter_and_runs_it(notebooks, data_folder, page):
             cell.outputs = []
     nbformat.write(notebook, chapter)
     with opened(page, notebooks, "learn/timm_docs.ipynb", "The timm page, executed", data_folder):
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=180_000)  # cells run before the kernel is there are skipped
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         page.locator(".jp-OutputArea-output", has_text="tensor(1.7945)").first.wait_for(timeout=180_000)

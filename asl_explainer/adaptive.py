@@ -85,7 +85,7 @@ class AdaptiveAsymmetry(nn.Module):
         self,
         logits: Tensor,  # Scores before the sigmoid, any shape; (..., C) for one gamma_neg per class
         targets: Tensor,  # Labels in the same shape: 1 positive, 0 negative, or in between
-        ignore_mask: Tensor | None = None,  # True for each label to ignore, besides those that `ignore_index` marks
+        ignore_mask: Tensor | None = None,  # True for each label to ignore, in addition to those that `ignore_index` marks
     ) -> Tensor:  # The new gamma_neg: one number, or shape (C,)
         """Update gamma_neg from one batch; in evaluation mode, return it as it is. A batch, or a class in it, that lacks positives or negatives or contains NaN changes nothing.
 
@@ -107,7 +107,7 @@ class AdaptiveAsymmetry(nn.Module):
         sums = torch.stack([term.sum_to_size(classes) for term in terms])
         sums = sums.full_tensor() if hasattr(sums, "full_tensor") else sums
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(sums)  # sums of whole tensors are multiplied too, which no mean notices
+            torch.distributed.all_reduce(sums)  # whole tensors are counted once per process, which does not change the means
 
         sums = sums.to(self.sums.device)
         usable = (sums[1] > 0) & (sums[3] > 0) & sums.isfinite().all(0)  # NaN would never leave the running sums

@@ -115,7 +115,7 @@ def _plain(value):
 
 def _bars(shares):
     "A horizontal bar for each name."
-    figure = _optional("matplotlib.figure", "drawing a report").Figure(figsize=(7, 1.3 + 0.35 * len(shares)), layout="constrained")
+    figure = _optional("matplotlib.figure", "drawing a report").Figure(figsize=(4.2, 1.6 + 0.35 * len(shares)), layout="constrained")
     axes = figure.add_subplot()
     widths = torch.stack(list(shares.values()), dim=1)
     starts = widths.cumsum(0) - widths
@@ -125,7 +125,7 @@ def _bars(shares):
     axes.set(xlim=(0, 1), xlabel="share of the gradient")
     axes.invert_yaxis()
     axes.grid(False)
-    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
@@ -297,12 +297,12 @@ def suggest_gamma_neg(
     p_t_of_negatives = 1 - (report.p[1:].nan_to_num() * report.labels[1:]).sum().item() / negatives.item()
     gap = p_t_of_negatives - p_t_of_positives
     new = adapted(torch.tensor(float(gamma_neg)), torch.tensor(gap), target, rate, 0.0, max(8.0, float(gamma_neg))).item()
-    means = f"negatives are recognized with a mean of {p_t_of_negatives:.2f}, positives with {p_t_of_positives:.2f}: the gap of {gap:.2f}"
+    means = f"the mean p_t is {p_t_of_negatives:.2f} for negatives and {p_t_of_positives:.2f} for positives: the gap of {gap:.2f}"
     if abs(rate * (gap - target)) < 0.25:
         return Suggestion(float(gamma_neg), f"{means} is close to the target of {target:g}, so leave gamma_neg at {gamma_neg:g}")
     means += f" is {'wider' if gap > target else 'narrower'} than {target:g}"
     if abs(new - gamma_neg) < 0.25:
-        return Suggestion(float(gamma_neg), f"{means}, but gamma_neg is as good as at its bound, so leave gamma_neg at {gamma_neg:g}")
+        return Suggestion(float(gamma_neg), f"{means}, but gamma_neg is already near its bound, so leave gamma_neg at {gamma_neg:g}")
     return Suggestion(new, f"{means}, so gamma_neg {'rises' if new > gamma_neg else 'falls'} from {gamma_neg:g} to {new:.2f}")
 
 # %% ../nbs/api/diagnose.ipynb #calibrated-code
@@ -341,7 +341,7 @@ def _only(arrays, name):
 
 
 def _is_header(row):
-    "Whether the first row of a CSV file names the columns; pandas names them 0, 1, 2 if nobody else does."
+    "Whether the first row of a CSV file is a header. The default header of pandas, 0, 1, 2 and so on, counts as one."
     try:
         numbers = [float(field) for field in row]
     except ValueError:

@@ -15,7 +15,7 @@ __all__ = ['asymmetric_weight', 'asymmetric_loss_reference', 'single_label_refer
 # %% ../nbs/api/equation.ipynb #weight
 def asymmetric_weight(
     p: Tensor,  # Probability of each label, any shape
-    p_m: Tensor,  # The same probability as a negative sees it, shifted down by the margin
+    p_m: Tensor,  # The shifted probability, max(p - m, 0)
     targets: Tensor,  # 1 for a positive, 0 for a negative; a value in between blends the two sides
     gamma_neg: float,  # Focusing exponent of the negatives
     gamma_pos: float,  # Focusing exponent of the positives

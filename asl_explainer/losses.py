@@ -44,7 +44,7 @@ class _Settings(nn.Module):
 class AsymmetricLossMultiLabel(_Settings):
     """Asymmetric loss for labels that are present or absent independently of each other (arXiv 2009.14119).
 
-    Raises `TypeError` for a setting that is no number or logits that are not floating point, `ValueError` for a
+    Raises `TypeError` for a setting that is not a number or logits that are not floating point, `ValueError` for a
     setting out of range, shapes that do not fit, or targets outside [0, 1]."""
 
     # Declared for type checkers, which take every registered buffer for a tensor.
@@ -84,7 +84,7 @@ class AsymmetricLossMultiLabel(_Settings):
         self,
         logits: Tensor,  # Scores before the sigmoid, any shape, floating point
         targets: Tensor,  # Labels in the same shape: 1 present, 0 absent, or in between
-        ignore_mask: Tensor | None = None,  # True for each label to leave out of this batch, besides those that `ignore_index` marks
+        ignore_mask: Tensor | None = None,  # True for each label to leave out of this batch, in addition to those that `ignore_index` marks
     ) -> Tensor:  # The loss: one number, or the logits' shape for `reduction='none'`
         "The loss of a batch."
         return _loss_of_batch(logits, targets, ignore_mask, **{name: getattr(self, name) for name in self.settings})
@@ -108,7 +108,7 @@ def asymmetric_loss(
 ) -> Tensor:  # The loss: one number, or the logits' shape for `reduction='none'`
     """The asymmetric loss of a batch (arXiv 2009.14119, equations 4 to 6).
 
-    Raises `TypeError` for a setting that is no number or logits that are not floating point, `ValueError` for a
+    Raises `TypeError` for a setting that is not a number or logits that are not floating point, `ValueError` for a
     setting out of range, shapes that do not fit, or targets outside [0, 1]."""
     ignore_mask, ignore_index = (ignore_index, None) if _is_mask(ignore_index) else (None, ignore_index)
     settings = {
@@ -286,7 +286,7 @@ def _check_fits(logits, **settings):
 class AsymmetricLossSingleLabel(_Settings):
     """Asymmetric loss for one right class among many: softmax, focusing weights, label smoothing.
 
-    Raises `TypeError` for a setting that is no number, logits that are not floating point or targets that are not
+    Raises `TypeError` for a setting that is not a number, logits that are not floating point or targets that are not
     integers, `ValueError` for a setting out of range, targets in a wrong shape or an index that is no class."""
 
     gamma_pos: float

@@ -13,7 +13,7 @@ from tools import BuildError
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WRAPPED = ("api/", "learn/timm_docs.ipynb")  # pages on which long lines of code wrap
 LONGEST_TEXT = 100_000  # characters that a page shows of one output
-STILL = re.compile(r'<div class="asl-still">.*?</div>\n?', re.DOTALL)  # see `still` in asl_explainer.course.live
+STILL = re.compile(r'<img class="asl-still"[^>]*>\n?|<p class="asl-still">.*?</p>\n?')  # see `still` in asl_explainer.course.live
 TAGGED = re.compile(r"^\$\$((?:(?!\$\$).)*?)\s*\\tag\{(\d+)\}\s*\$\$", re.DOTALL | re.MULTILINE)
 
 
@@ -106,7 +106,7 @@ def trim_svg(cell) -> None:
 def number_equations(cell) -> None:
     "Shows an equation's `\\tag{3}`, which MathML lacks, and gives it the anchor `#equation-3`."
     if cell.cell_type == "markdown":
-        cell.source = TAGGED.sub(r'<span id="equation-\2"></span>\n\n$$\1\n\\qquad\\text{(\2)}\n$$', cell.source)
+        cell.source = TAGGED.sub(r'<span id="equation-\2"></span>\n\n$$\1\n\\quad\\text{(\2)}\n$$', cell.source)
 
 
 def shorten_text(cell) -> None:

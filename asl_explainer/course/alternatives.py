@@ -114,7 +114,7 @@ def distribution_balanced(
     alpha: float = 0.1,  # Smallest weight
     beta: float = 10.0,  # Slope of the weight
     mu: float = 0.2,  # Ratio in the middle of the weight's slope
-    kappa: float = 0.05,  # Part of the log-odds by which logits are shifted
+    kappa: float = 0.05,  # The logits are shifted by kappa / scale times the log-odds of the label's frequency
     gamma: float = 2.0,  # Focusing exponent
 ) -> Tensor:
     "Distribution-balanced focal loss (arXiv 2007.09654), summed over labels and averaged over samples."

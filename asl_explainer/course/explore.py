@@ -75,7 +75,7 @@ def control_widget(
 
 
 def has_sliders() -> bool:
-    "Whether somebody is there to move a widget's sliders: Jupyter's pages name the cell that they run, nbconvert and its like do not."
+    "Whether the notebook runs in an interactive frontend: these send a cell id with each request, nbconvert and similar tools do not."
     kernel = getattr(get_ipython(), "kernel", None)
     return kernel is not None and "cellId" in kernel.get_parent().get("metadata", {})
 
@@ -124,8 +124,8 @@ class Explorer:
 
     def _build_widget(self):
         widgets = ipywidgets()
-        canvas = Canvas(self.executed.panel)
-        image = widgets.Image(format="jpeg", layout={"width": "100%", "max_width": "680px"})
+        canvases = [Canvas(panel) for panel in self.executed.panels.values()]
+        images = [widgets.Image(format="jpeg", layout={"max_width": "100%"}) for _ in canvases]
         reading, code = widgets.HTML(), widgets.Text(description="as Python", layout={"width": "auto", "max_width": "680px"})
         sliders = {slider.name: control_widget(slider, self.settings[slider.name]) for slider in self.plot.sliders}
 
@@ -137,7 +137,9 @@ class Explorer:
             for name, slider in sliders.items():
                 slider.value = self.settings[name]
             updating = False
-            image.value, reading.value, code.value = canvas.jpeg(), html.escape(text), self.as_python()  # the picture first: it is the last to be shown
+            for image, canvas in zip(images, canvases):  # the pictures first: they are the last to be shown
+                image.value = canvas.jpeg()
+            reading.value, code.value = html.escape(text), self.as_python()
 
         def slider_moved(name, value):
             if not updating:
@@ -153,7 +155,8 @@ class Explorer:
         self._show = show
         self.set()
         buttons = [button(text, settings) for text, settings in self.presets.items()] + [button("Reset", self.plot.settings)]
-        return widgets.VBox([image, reading, *sliders.values(), widgets.HBox(buttons, layout={"flex_flow": "wrap"}), code])
+        wrap = {"flex_flow": "wrap"}
+        return widgets.VBox([widgets.HBox(images, layout=wrap), reading, *sliders.values(), widgets.HBox(buttons, layout=wrap), code])
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         # Cleaning a notebook removes the widget view: saved, it would show 'model not found' in place of the figure.
@@ -165,6 +168,7 @@ class Explorer:
 
 # %% ../../nbs/api/explore.ipynb #probability-code
 _MULTI = "AsymmetricLossMultiLabel(gamma_neg={gamma_neg}, gamma_pos={gamma_pos}, clip={clip}, eps={eps})"
+_RECOMMENDED = "eps=0, reduction='batchmean'"  # what follows the settings in the call that the course recommends
 _SINGLE = "AsymmetricLossSingleLabel(gamma_neg={gamma_neg}, gamma_pos={gamma_pos}, eps={eps})"
 PRESETS = {
     "BCE": {"gamma_neg": 0.0, "gamma_pos": 0.0, "clip": 0.0, "eps": 1e-8},
@@ -199,7 +203,7 @@ def explore_cat(
     shown = {setting: f"{{{setting}}}" if setting in controls else f"{settings.get(setting, default):g}" for setting, default in {"gamma_neg": 4, "gamma_pos": 0, "clip": 0.05}.items()}
     if "gamma" in controls:
         shown["gamma_neg"] = shown["gamma_pos"] = "{gamma}"
-    code = f"AsymmetricLossMultiLabel({', '.join(f'{setting}={value}' for setting, value in shown.items())})"
+    code = f"AsymmetricLossMultiLabel({', '.join(f'{setting}={value}' for setting, value in shown.items())}, {_RECOMMENDED})"
     return Explorer(cat_plot(*controls, **settings), name, code, {}, cat_plot(*controls, **settings))
 
 # %% ../../nbs/api/explore.ipynb #parameter-code
@@ -219,7 +223,7 @@ def explore_parameter(
 
     def points(**settings):
         loss = module_class(**{key: float(value) for key, value in settings.items()})(logits.detach().double(), targets)
-        return {**curves(**settings), "loss-dot": torch.stack([settings[name], loss]).unsqueeze(1), "current_loss": loss}
+        return {**curves(**settings), "loss-batch-dot": torch.stack([settings[name], loss]).unsqueeze(1), "current_batch": loss}
 
     executed.points = points
     presets, code = (PRESETS, _MULTI) if kind == "multi" else ({}, _SINGLE)
@@ -230,7 +234,7 @@ def explore_losses(
     name: str = "losses",  # Identifies the figure on its page and in addresses
 ) -> Explorer:  # Displayed as the last line of a cell
     "Gradient or loss of a label under seven losses, with sliders for their settings."
-    code = "AsymmetricLossMultiLabel(gamma_neg={gamma_neg}, gamma_pos=0, clip={clip})"
+    code = f"AsymmetricLossMultiLabel(gamma_neg={{gamma_neg}}, gamma_pos=0, clip={{clip}}, {_RECOMMENDED})"
     return Explorer(losses_plot(), name, code, {}, losses_plot())
 
 
@@ -240,5 +244,5 @@ def explore_meaning(
 ) -> Explorer:  # Displayed as the last line of a cell
     "What a probability means after training with asymmetric loss, with sliders."
     presets = {preset: {key: value for key, value in of_preset.items() if key != "eps"} for preset, of_preset in PRESETS.items()}
-    code = "AsymmetricLossMultiLabel(gamma_neg={gamma_neg}, gamma_pos={gamma_pos}, clip={clip})"
+    code = f"AsymmetricLossMultiLabel(gamma_neg={{gamma_neg}}, gamma_pos={{gamma_pos}}, clip={{clip}}, {_RECOMMENDED})"
     return Explorer(meaning_plot(**settings), name, code, presets, meaning_plot(**settings))

@@ -2,25 +2,24 @@
  * Live figures: matplotlib's SVG, in which the lines follow sliders and menus.
  *
  * Each figure embeds this file, then calls aslLive(name, program, facts).
- *
  * name      The id of the <figure>; the ids in its SVG start with it.
  * program   A function that takes the settings, { name: number }, and returns values, { name: number or Float64Array }.
  *           Python's to_javascript writes it from the torch function of the plot. It may return a reading, too.
  * facts     What else the plot needs:
  *   settings   the initial value of each slider and menu
- *   shapes     for each moving part of the SVG, its axes and how to draw its points: [x, y, "line", "outline" or "dots"].
+ *   shapes     for each moving part of the SVG: [x, y, "line", "outline" or "dots"], or [x, y, "text", initial x, initial y].
  *              An axis is [offset, scale, log]. values[id] holds the x of all points, then their y.
+ *   drags      for each marker that can be dragged sideways, the setting that is its x
  *   presets    the settings that each preset button sets
  *   reading    the sentence under the figure, with placeholders such as {peak_p:.3f} for values and settings
  *   readingAtZero  for a setting, the sentence to show while it is 0
  *   code       Python, with placeholders such as {gamma_neg} for settings
  *
  * The figure gets an event, "restored", when its settings have been read from the address.
- *
- * aslLive returns functions that show the values of the program once more, and that announce a text to screen readers.
+ * aslLive returns functions that show the values once more, and that announce a text to screen readers.
  */
 window.aslLive ??= (() => {
-  // The figures of this page: for each name, a function that returns the settings that differ from the initial ones.
+  // For each figure of this page, a function that returns the settings that differ from the initial ones.
   const figures = new Map();
 
   /** Fill in a Python template. A placeholder is {x}, {x:.3f}, {x:.1e} or {x:.4g}. */
@@ -54,7 +53,11 @@ window.aslLive ??= (() => {
   }
 
   function drawShape(element, points, shape) {
-    if (element.localName === "use") {
+    if (shape[2] === "text") {
+      const [x, y, , startX, startY] = shape;
+      const [across, down] = [project(points[0], x) - project(startX, x), project(points[1], y) - project(startY, y)];
+      element.setAttribute("transform", `translate(${across.toFixed(2)} ${down.toFixed(2)})`);
+    } else if (element.localName === "use") {
       // a marker: a single point
       element.setAttribute("x", project(points[0], shape[0]).toFixed(2));
       element.setAttribute("y", project(points[1], shape[1]).toFixed(2));
@@ -105,22 +108,21 @@ window.aslLive ??= (() => {
     history.replaceState(history.state, "", address);
   }
 
-  // A screen reader should announce the reading once, not for each step of a drag, and browsers limit how often the
-  // address may change: both wait until no slider has moved for a moment.
+  // The reading is announced, and the address changed, once no slider has moved for a moment.
   let pause;
   function afterPause(task) {
     clearTimeout(pause);
     pause = setTimeout(task, 250);
   }
 
-  return function aslLive(name, program, { settings: initial, shapes, presets, reading, readingAtZero, code }) {
+  return function aslLive(name, program, { settings: initial, shapes, drags, presets, reading, readingAtZero, code }) {
     const root = document.getElementById(name);
     if (!root || figures.has(name)) return;
     const part = (role) => root.querySelector(`[data-live=${role}]`);
     const controls = [...root.querySelectorAll("input[type=range], select")];
     const elements = Object.keys(shapes).map((id) => {
       const group = root.querySelector(`[id="${name}-${id}"]`);
-      return [id, group.querySelector("use") ?? group.querySelector("path")];
+      return [id, shapes[id][2] === "text" ? group : (group.querySelector("use") ?? group.querySelector("path"))];
     });
     const settings = { ...initial };
     let drawRequested = false;
@@ -171,10 +173,28 @@ window.aslLive ??= (() => {
         await navigator.clipboard.writeText(part("code").textContent);
         announce("Copied");
       } catch {
-        // A page may not be allowed to use the clipboard. The line is selected, so the reader can copy it.
+        // Without permission the line is selected, so the reader can copy it.
       }
     }
 
+    // The control keeps the marker within its range.
+    function makeDraggable(marker, [offset, scale], control) {
+      marker.classList.add("asl-draggable");
+      marker.addEventListener("pointerdown", (event) => {
+        event.preventDefault();
+        marker.setPointerCapture(event.pointerId);
+      });
+      marker.addEventListener("pointermove", ({ pointerId, clientX }) => {
+        if (!marker.hasPointerCapture(pointerId)) return;
+        const across = new DOMPoint(clientX, 0).matrixTransform(marker.ownerSVGElement.getScreenCTM().inverse()).x;
+        control.value = (across - offset) / scale;
+        change({ [control.name]: readControl(control) });
+      });
+    }
+
+    for (const [id, element] of elements) {
+      if (drags[id]) makeDraggable(element, shapes[id][0], root.querySelector(`[name="${drags[id]}"]`));
+    }
     root.addEventListener("input", ({ target }) => change({ [target.name]: readControl(target) }));
     root.addEventListener("click", ({ target }) => {
       const button = target.closest("button");
@@ -186,7 +206,7 @@ window.aslLive ??= (() => {
       if (!location.hash || location.hash.includes("?")) restore();
       if (readAddress().has(name)) root.scrollIntoView();
     });
-    // A link to the present address changes nothing in a browser. Here it restores the settings that it names.
+    // A link to the present address restores the settings that it names, too.
     document.addEventListener("click", ({ target }) => {
       const link = target.closest(`a[href^="#${name}?"]`);
       if (link?.hash !== location.hash) return;

@@ -20,11 +20,12 @@ import torch
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Polygon
+from matplotlib.text import Text
 from torch import Tensor, fx
 from torch._decomp import get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from .figures import Choice, Plot, Slider
+from .figures import Choice, Panel, Plot, Slider
 
 # %% auto #0
 __all__ = ['trace', 'to_javascript', 'read_file', 'inline_svg', 'still', 'shape_of', 'as_script', 'scripts', 'LiveFigure']
@@ -393,9 +394,9 @@ def to_javascript(
     for node, name in zip(graph.graph.find_nodes(op="placeholder"), inputs):
         translator.translations[node] = _Variable(f"${name}", is_array=translator.results[node].dim() > 0)
     values = ", ".join(f"{json.dumps(name)}: {translator.returned(node).name}" for name, node in results.items())
-    setup, body = [f"  {line}" for line in translator.setup], [f"    {line}" for line in translator.body]
+    setup, body = [f" {line}" for line in translator.setup], [f"  {line}" for line in translator.body]
     names = ", ".join(f"{name}: ${name}" for name in inputs)
-    return "\n".join(["(() => {", *setup, f"  return ({{ {names} }}) => {{", *body, f"    return {{ {values} }};", "  };", "})()"])
+    return "\n".join(["(() => {", *setup, f" return ({{ {names} }}) => {{", *body, f"  return {{ {values} }};", " };", "})()"])
 
 # %% ../../nbs/api/live.ipynb #figure-code
 def read_file(name: str) -> str:
@@ -414,15 +415,15 @@ def inline_svg(figure: Figure, name: str, alt: str) -> str:
 
 
 def still(figure: Figure, alt: str) -> str:
-    "A picture of a figure, and what to do for more. A browser that honors the figure's style hides them, so they show where Jupyter strips style and SVG."
+    "A picture of a figure. A browser that honors the live figure's style hides it, so it shows where Jupyter strips style and SVG."
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=100, metadata={"Software": None})
     picture = base64.b64encode(drawn.getvalue()).decode()
-    return f'<div class="asl-still"><img alt="{html.escape(alt)}" src="data:image/png;base64,{picture}"><p>Run this cell for live sliders.</p></div>'
+    return f'<img class="asl-still" alt="{html.escape(alt)}" src="data:image/png;base64,{picture}">'
 
 
 def shape_of(artist: Artist, figure: Figure) -> list:
-    "The axes of an artist in the SVG, each as [offset, scale, whether logarithmic], and how its points are drawn."
+    "The axes of an artist in the SVG, each as [offset, scale, whether logarithmic], how its points are drawn, and for a text where it is now."
     width, height = figure.get_size_inches() * 72
     box = artist.axes.get_position()
     axes = []
@@ -430,14 +431,15 @@ def shape_of(artist: Artist, figure: Figure) -> list:
         log = axis.get_scale() == "log"
         low, high = (math.log10(bound) if log else bound for bound in axis.get_view_interval())
         scale = size / (high - low)
-        axes.append([round(start - scale * low, 6), round(scale, 6), int(log)])
-    kind = "outline" if isinstance(artist, Polygon) else "dots" if isinstance(artist, PathPatch) else "line"
-    return [*axes, kind]
+        axes.append([round(start - scale * low, 4), round(scale, 4), int(log)])
+    kinds = {Polygon: "outline", PathPatch: "dots", Text: "text"}
+    kind = next((name for of_kind, name in kinds.items() if isinstance(artist, of_kind)), "line")
+    return [*axes, kind, *(artist.get_position() if kind == "text" else ())]
 
 
 def as_script(facts: dict) -> str:
-    "Facts as JavaScript. A browser ends the script at </script>, even inside a string."
-    return json.dumps(facts, ensure_ascii=False).replace("<", "\\u003c")
+    "Facts as JavaScript, in which a closing script tag is escaped: a browser would end the script there, even inside a string."
+    return json.dumps(facts, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def scripts(*sources: str) -> str:
@@ -469,37 +471,49 @@ class LiveFigure:
     def _repr_html_(self) -> str:
         plot = self.plot
         reading = f'<p data-live="reading">{html.escape(plot.update(**plot.settings))}</p>'
-        controls = "".join(self._control(control) for control in plot.sliders)
+        controls = "".join(self._control(control) for control in plot.sliders if control.name not in plot.drags.values())
+        if plot.drags:
+            moved = "".join(self._control(control) for control in plot.sliders if control.name in plot.drags.values())
+            controls += f'<details><summary>Move the labels</summary><div class="asl-controls">{moved}</div></details>'
         buttons = "".join(f'<button type="button" data-preset="{html.escape(preset)}">{html.escape(preset)}</button>' for preset in self.presets)
-        form = f'<form hidden autocomplete="off">{self._buttons()}{controls}<div class="asl-buttons">{buttons}<button type="button" data-live="reset">Reset</button><button type="button" data-live="copy">Copy as Python</button></div></form>'
+        form = f'<form class="asl-controls" hidden autocomplete="off">{self._buttons()}{controls}<div class="asl-buttons">{buttons}<button type="button" data-live="reset">Reset</button><button type="button" data-live="copy">Copy as Python</button></div></form>'
         code = self.code.format(**{name: f"{value:.6g}" for name, value in plot.settings.items()})
         parts = "\n".join(self._order(self._drawings(), reading, form))
         return f"""<figure class="asl-live" id="{self.name}">
 <style>
 {read_file("live.css")}</style>
 {parts}
-<code data-live="code">{html.escape(code)}</code>
+{self._shown(f'<code data-live="code">{html.escape(code)}</code>')}
 <p class="asl-announced" data-live="announced" aria-live="polite"></p>
 <figcaption>{html.escape(plot.caption)}</figcaption>
 {self._scripts()}
 </figure>"""
 
     def _drawings(self):
-        return f"{still(self.plot.figure, self.plot.alt)}\n{inline_svg(self.plot.figure, self.name, self.plot.alt)}"
+        width = max(96 * panel.figure.get_figwidth() for panel in self.plot.panels.values())
+        drawings = "\n".join(self._drawing(name, panel) for name, panel in self.plot.panels.items())
+        return f'<div class="asl-panels" style="--panel: {width:.0f}px">\n{drawings}\n</div>\n<p class="asl-still">Run this cell for live sliders.</p>'
+
+    def _drawing(self, name: str, panel: Panel):
+        return f'<div class="asl-panel">{still(panel.figure, panel.alt)}\n{inline_svg(panel.figure, f"{self.name}-{name}", panel.alt)}</div>'
 
     def _order(self, drawings, reading, form):
         "The parts of the figure from top to bottom."
         return drawings, reading, form
+
+    def _shown(self, code):
+        "A line of code is shown, several are folded."
+        return f"<details><summary>As Python</summary>{code}</details>" if "\n" in self.code else code
 
     def _buttons(self):
         "Buttons above the sliders."
         return ""
 
     def _facts(self):
-        "What live.js has to know."
+        "The facts that live.js needs."
         plot = self.plot
-        shapes = {gid: shape_of(artist, plot.figure) for gid, artist in plot.panel.moving.items()}
-        return {"settings": plot.settings, "shapes": shapes, "presets": self.presets, "reading": plot.reading, "readingAtZero": plot.reading_at_zero, "code": self.code}
+        shapes = {f"{name}-{gid}": shape_of(artist, panel.figure) for name, panel in plot.panels.items() for gid, artist in panel.moving.items()}
+        return {"settings": plot.settings, "shapes": shapes, "drags": plot.drags, "presets": self.presets, "reading": plot.reading, "readingAtZero": plot.reading_at_zero, "code": self.code}
 
     def _scripts(self):
         return scripts(read_file("live.js"), f'aslLive("{self.name}", {to_javascript(self.plot.points, self.plot.settings)}, {as_script(self._facts())});')

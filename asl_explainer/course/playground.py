@@ -25,16 +25,16 @@ from torch import Tensor
 
 from .curves import label_curve, loss_and_gradient
 from .explore import PRESETS, Canvas, control_widget, has_sliders, ipywidgets
-from .figures import COLORS, SLIDERS, STYLE, Choice, Panel, Slider
+from .figures import COLORS, SLIDERS, STYLE, Choice, Panel, Slider, draw
 from .live import LiveFigure, as_script, inline_svg, read_file, scripts, shape_of, still, to_javascript
 from .scores import average_precisions
 from ..equation import asymmetric_loss_reference
 
 # %% auto #0
 __all__ = ['POINTS', 'LABELS', 'HIDDEN', 'BATCH', 'STEPS', 'TYPE', 'RANK', 'SIZES', 'AXIS', 'GRID', 'TESTED', 'SHADED',
-           'SETTINGS', 'BCE', 'EASY', 'BINS', 'VIEWS', 'RARE', 'RUNS', 'SPEEDS', 'CONTROLS', 'READINGS', 'CODE',
-           'World', 'make_world', 'inside', 'training_targets', 'layers', 'network', 'initial_state', 'training_step',
-           'grid', 'Training', 'kinds', 'look', 'programs', 'Playground']
+           'SETTINGS', 'BCE', 'EASY', 'BINS', 'VIEWS', 'RARE', 'RUNS', 'SPEEDS', 'CONTROLS', 'CODE', 'World',
+           'make_world', 'inside', 'training_targets', 'layers', 'network', 'initial_state', 'training_step', 'grid',
+           'Training', 'kinds', 'look', 'programs', 'readings', 'Playground']
 
 # %% ../../nbs/api/playground.ipynb #world-code
 POINTS, LABELS, HIDDEN, BATCH, STEPS = 512, 24, 32, 64, 1000
@@ -85,7 +85,7 @@ def make_world(
 def inside(
     points: Tensor,  # Shape (n, 2)
     regions: Tensor,  # Shape (24, 4)
-    rarity: float | Tensor,  # How many times the first label's region is as large as the last label's
+    rarity: float | Tensor,  # Ratio of the area of the first label's region to that of the last label's
 ) -> Tensor:  # 1 where a point has a label, else 0, shape (n, 24)
     "The true labels of points."
     x, y, angle, length = regions.T
@@ -101,7 +101,7 @@ def inside(
 def training_targets(
     labels: Tensor,  # True labels, shape (512, 24)
     uniforms: Tensor,  # Of the world, shape (512, 24)
-    forgotten: float | Tensor,  # Fraction of the positives that nobody labeled
+    forgotten: float | Tensor,  # Fraction of the positives that are not labeled
 ) -> Tensor:  # What the training is told, shape (512, 24)
     "The labels without the forgotten ones. A forgotten label is a positive that the training takes for a negative."
     return labels * (uniforms >= forgotten)
@@ -341,8 +341,8 @@ def _legend(figure, columns):
     figure.legend(loc="outside lower center", ncols=columns, frameon=False, handlelength=1.6, columnspacing=1.4)
 
 
-def _figure():
-    return Figure(figsize=(4.3, 4.1), layout="constrained", facecolor="none")
+def _figure(height=4.1):
+    return Figure(figsize=(4.3, height), layout="constrained", facecolor="none")
 
 
 @plt.rc_context(STYLE)
@@ -389,7 +389,7 @@ def _confidence_panel():
 
 @plt.rc_context(STYLE)
 def _progress_panel():
-    figure = _figure()
+    figure = _figure(3.4)
     axes = _axes(figure, xlim=(0, STEPS), ylim=(0, 100), xlabel="steps", ylabel="test mAP, %")
     for run, color in {"yours": "ASL", "bce": "BCE"}.items():
         for part, dash, label in [("all", "-", "all labels"), ("rare", ":", "rare labels")]:
@@ -454,41 +454,34 @@ def _packed(tensor, dtype):
 class _LivePlayground(LiveFigure):
     "The HTML of a playground."
 
-    def _drawings(self):
-        drawings = "".join(self._drawing(*place, panel) for place, panel in self.plot.panels.items())
-        return f'<div class="asl-panels">\n{drawings}</div>'
-
-    def _drawing(self, run, view, panel):
+    def _drawing(self, name, panel):
+        *run, view = name.split("-")
+        run = "".join(run)
         title = f"<b>{VIEWS[view]}</b><br>{RUNS.get(run, 'test mAP')}"
         picture = still(panel.figure, panel.alt)
         with plt.rc_context({"svg.fonttype": "none"}):  # letters drawn as outlines would be most of the page
-            svg = inline_svg(panel.figure, self._prefix(run, view), panel.alt)
+            svg = inline_svg(panel.figure, f"{self.name}-{name}", panel.alt)
         for gid, artist in panel.moving.items():
             if isinstance(artist, PathPatch):
-                svg = re.sub(rf'(id="{self._prefix(run, view)}-{gid}">\s*<path d=")[^"]*', rf"\g<1>{_short_path(artist, panel.figure)}", svg)
-        return f'<div class="asl-panel" data-view="{view}" data-run="{run}"><p>{title}</p><div class="asl-drawing">{picture}\n{svg}</div></div>\n'
+                svg = re.sub(rf'(id="{self.name}-{name}-{gid}">\s*<path d=")[^"]*', rf"\g<1>{_short_path(artist, panel.figure)}", svg)
+        return f'<div class="asl-panel" data-view="{view}" data-run="{run}"><p>{title}</p><div class="asl-drawing">{picture}\n{svg}</div></div>'
 
     def _order(self, drawings, reading, form):
-        return form, reading, drawings
-
-    def _prefix(self, *place):
-        return "-".join(filter(None, (self.name, *place)))
+        return (drawings, reading, form) if len(self.plot.panels) == 1 else (form, reading, drawings)
 
     def _buttons(self):
         buttons = {"play": "Play", "step": "One step", "restart": "Start over"}
         return '<div class="asl-buttons">' + "".join(f'<button type="button" data-play="{action}">{text}</button>' for action, text in buttons.items()) + "</div>"
 
     def _facts(self):
-        plot, shapes, planes = self.plot, {}, {}
-        for (run, view), panel in plot.panels.items():
-            prefix = self._prefix(run, view).removeprefix(f"{self.name}-")
-            shapes |= {f"{prefix}-{gid}": shape_of(artist, panel.figure) for gid, artist in panel.moving.items() if gid != "p"}
-            if view == "plane":
+        facts, planes = super()._facts(), {}
+        for run in RUNS:
+            if panel := self.plot.panels.get(f"{run}-plane"):
+                del facts["shapes"][f"{run}-plane-p"]  # a canvas of the page shows it
                 box = panel.figure.axes[0].get_position()
                 planes[run] = [round(100 * part, 3) for part in (box.x0, 1 - box.y1, box.width, box.height)]
         sizes = {"labels": LABELS, "batch": BATCH, "tested": TESTED, "shaded": len(SHADED), "steps": STEPS, "firstRare": RARE}
-        of_page = {"settings": plot.settings, "shapes": shapes, "presets": self.presets, "reading": "", "readingAtZero": {}, "code": self.code}
-        return {**of_page, "bce": BCE, "sizes": sizes, "speeds": SPEEDS, "planes": planes, "readings": READINGS}
+        return {**facts, "bce": BCE, "sizes": sizes, "speeds": SPEEDS, "planes": planes, "readings": self.plot.readings}
 
     def _scripts(self):
         training, world = self.plot.training, self.plot.world
@@ -544,19 +537,28 @@ CONTROLS = {
     "rarity": Slider("rarity", "rarity", 1, 6, 0.5),
 }
 "The sliders and menus of a playground."
-_SCORES = (
-    " After {scored:.0f} steps, test mAP is {yours_all:.1f} with your loss and {bce_all:.1f} with BCE; for rare labels {yours_rare:.1f} and {bce_rare:.1f}. "
-    "In the batch of step {step:.0f}, positives hold {yours_positive_share:.0f}% of your gradient, easy negatives {yours_easy_share:.0f}% and "
+_LEADS = ("BCE is ahead.", "The two are level.", "Your loss is ahead.")
+_SCORES = " After {scored:.0f} steps, test mAP is {yours_all:.1f} with your loss and {bce_all:.1f} with BCE; for rare labels {yours_rare:.1f} and {bce_rare:.1f}."
+_SHARES = (
+    " In the batch of step {step:.0f}, positives hold {yours_positive_share:.0f}% of your gradient, easy negatives {yours_easy_share:.0f}% and "
     "hard negatives {yours_hard_share:.0f}%; with BCE {bce_positive_share:.0f}%, {bce_easy_share:.0f}% and {bce_hard_share:.0f}%."
 )
-READINGS = (
-    *(lead + _SCORES for lead in ("BCE is ahead.", "The two are level.", "Your loss is ahead.")),
-    " Forgotten labels hold {yours_forgotten_share:.0f}% of your gradient and {bce_forgotten_share:.0f}% of BCE's.",
-    " This is a recorded run: press Play to train here.",
-    "These networks were trained before the loss was changed: press Play to train with the new one. With it, positives would hold "
-    "{yours_positive_share:.0f}% of your gradient in this batch, easy negatives {yours_easy_share:.0f}% and hard negatives {yours_hard_share:.0f}%.",
+_FORGOTTEN = " Forgotten labels hold {yours_forgotten_share:.0f}% of your gradient and {bce_forgotten_share:.0f}% of BCE's."
+_RECORDED = " This is a recorded run: press Play to train here."
+_CHANGED = "These networks were trained before the loss was changed: press Play to train with the new one."
+_CHANGED_SHARES = (
+    " With it, positives would hold {yours_positive_share:.0f}% of your gradient in this batch, easy negatives {yours_easy_share:.0f}% and hard negatives {yours_hard_share:.0f}%."
 )
-"The sentences above the views: by the lead in points of mAP (below -1, up to 1, above); what is added if labels are forgotten, and for a recorded run; for a run that ended before the loss was changed."
+
+
+def readings(
+    views: Sequence[str],  # Shares of the gradient are mentioned only where `gradient` is among them
+) -> list[str]:  # Three for the lead in mAP: below -1 points, up to 1, above 1; one to add if labels are forgotten; one to add for a recorded run; one for a run that ended before the loss was changed
+    "The sentences above the views."
+    shares, forgotten, changed = (_SHARES, _FORGOTTEN, _CHANGED_SHARES) if "gradient" in views else ("", "", "")
+    return [*(lead + _SCORES + shares for lead in _LEADS), forgotten, _RECORDED, _CHANGED + changed]
+
+
 CODE = """from asl_explainer.course.playground import BCE, Training, make_world
 
 world = dict(forgotten={forgotten}, rarity={rarity})
@@ -595,8 +597,9 @@ class Playground:
                 raise ValueError(f"{what} contain {', '.join(sorted(unknown))}, expected some of {', '.join(known)}")
         self.settings = {**initial, **{key: float(value) for key, value in settings.items()}}
         self.sliders, self.caption, self.world = [CONTROLS[control] for control in controls], caption, make_world()
-        places = [(run, view) for view in views for run in (RUNS if view != "progress" else [""])]
-        self.panels = {(run, view): _PANELS[view]() for run, view in places}
+        self.panels = {name: _PANELS[view]() for view in views for name in ([f"{run}-{view}" for run in RUNS] if view != "progress" else [view])}
+        self.readings = readings(views)
+        self.reading, self.reading_at_zero, self.drags = "", {}, {}  # playground.js has sentences of its own
         # A copy, because another playground may have the same recorded run.
         self.training = copy(_recorded(steps, tuple(self._of_training().items())))
         presets = {preset: {key: value for key, value in of_loss.items() if key != "eps"} for preset, of_loss in PRESETS.items()}
@@ -637,14 +640,12 @@ class Playground:
             self.restart()
         self.training.change(0, **{key: self.settings[key] for key in ("gamma_neg", "gamma_pos", "clip", "learning_rate")})
         values = self.values()
-        for (run, view), panel in self.panels.items():
-            place = f"{run}-{view}" if run else view
-            panel.draw({gid: values[f"{place}-{gid}"] for gid in panel.moving})
+        draw(self.panels, values)
         ended = self.recorded or self.training.steps >= STEPS
         if ended and any(self.settings[key] != self._trained_with[key] for key in ("gamma_neg", "gamma_pos", "clip", "learning_rate")):
-            return READINGS[5].format(**values)
+            return self.readings[5].format(**values)
         lead = values["yours_all"] - values["bce_all"]
-        reading = READINGS[1 + (lead > 1) - (lead < -1)] + READINGS[3] * (self.settings["forgotten"] > 0) + READINGS[4] * self.recorded
+        reading = self.readings[1 + (lead > 1) - (lead < -1)] + self.readings[3] * (self.settings["forgotten"] > 0) + self.readings[4] * self.recorded
         return reading.format(**values)
 
     def restart(self) -> None:
@@ -663,9 +664,10 @@ class Playground:
         widgets = ipywidgets()
         self.restart()
         self.update()
-        canvases = {place: Canvas(panel) for place, panel in self.panels.items()}
-        images = {place: widgets.Image(format="jpeg") for place in self.panels}
-        boxes = [widgets.VBox([widgets.HTML(f"<b>{VIEWS[view]}</b> {RUNS.get(run, '')}"), image]) for (run, view), image in images.items()]
+        canvases = {name: Canvas(panel) for name, panel in self.panels.items()}
+        images = {name: widgets.Image(format="jpeg") for name in self.panels}
+        titles = {name: f"<b>{VIEWS[name.split('-')[-1]]}</b> {RUNS.get(name.split('-')[0], '')}" for name in images}
+        boxes = [widgets.VBox([widgets.HTML(titles[name]), image]) for name, image in images.items()]
         reading, code = widgets.HTML(), widgets.HTML()
         play = widgets.Play(min=0, max=STEPS, interval=200)
         one_step = widgets.Button(description="One step", layout={"width": "auto"})
@@ -673,12 +675,12 @@ class Playground:
 
         def show(**settings):
             text = self.update(**settings)
-            for place, image in images.items():
-                image.value = canvases[place].jpeg()
+            for name, image in images.items():
+                image.value = canvases[name].jpeg()
             play.step = min(SPEEDS[int(self.settings["speed"])] // 5, 20)  # five times a second
             small = list(RUNS)[1 - int(self.settings["large"])]
-            for (run, _), box in zip(images, boxes):
-                box.layout.width = "220px" if run == small else "400px"
+            for name, box in zip(images, boxes):
+                box.layout.width = "220px" if name.startswith(small) else "400px"
             reading.value = html.escape(text)
             code.value = f"<pre>{html.escape(CODE.format(**self.settings))}</pre>"
 

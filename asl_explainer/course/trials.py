@@ -293,7 +293,7 @@ def compare(
     seeds: Iterable[int] = SEEDS,
     **options,  # `workers` and `progress` of `record`
 ) -> dict[str, dict[str, list[dict[str, Any]]]]:  # For each loss and budget the scored results, in the order of the seeds
-    "Choose on validation, then score on test with other seeds. Where both budgets choose the same, one training answers for both."
+    "Choose on validation, then score on test with other seeds. Where both budgets choose the same, one training serves both."
     chosen = choose(task, losses, hidden, path, **options)
     scored = {}
     for loss, of_budgets in chosen.items():
@@ -311,7 +311,7 @@ def scored_results(
     hidden: float = 0.0,
     budget: str = "long",  # `'short'` or `'long'`
 ) -> list[dict[str, Any]]:  # In the order of their seeds
-    "The scored results of a loss with what was chosen for it within a budget; their scores are under the name of the budget."
+    "The scored results of a loss, with the settings chosen for a budget; their scores are under the name of the budget."
     of_loss = [result for result in results if "test" in result and result["trial"]["loss"] == loss and result["trial"]["hidden"] == hidden]
     of_epochs = {epochs: [result for result in of_loss if result["trial"]["epochs"] == epochs] for epochs in (SHORT, EPOCHS)}
     chosen = of_epochs[SHORT] if budget == "short" and of_epochs[SHORT] else of_epochs[EPOCHS]

@@ -35,7 +35,7 @@ def test_a_slider_redraws_the_figure_in_jupyterlab(tmp_path, page):
         page.get_by_text("| Idle").wait_for(timeout=180_000)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        image = page.locator(".jp-OutputArea-output img.widget-image")
+        image = page.locator(".jp-OutputArea-output img.widget-image").first
         image.wait_for(timeout=180_000)
         assert page.locator(".jp-OutputArea-output svg").count() == 0  # the widget is shown, not the live figure
         before = image.get_attribute("src")

@@ -116,6 +116,7 @@ def test_text_cannot_end_a_script():
 
 
 PAGE = "learn/timm_docs.html"
+EXPLORERS = "api/explore.html"
 
 
 def path_of(page, figure, gid):
@@ -128,16 +129,16 @@ def slider(page, figure, name):
 
 def test_arrow_keys_move_this_figure_and_no_other(page, site_url):
     page.goto(f"{site_url}/{PAGE}")
-    before = {figure: path_of(page, figure, "loss") for figure in ["with-smoothing", "along-clip"]}
+    before = {figure: path_of(page, figure, "loss-batch") for figure in ["with-smoothing", "along-clip"]}
     slider(page, "with-smoothing", "eps").focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("before => document.querySelector('[id=with-smoothing-loss] path').getAttribute('d') != before", arg=before["with-smoothing"])
+    page.wait_for_function("before => document.querySelector('[id=with-smoothing-loss-batch] path').getAttribute('d') != before", arg=before["with-smoothing"])
     assert page.locator("#with-smoothing output").last.inner_text() == "0.11"
-    assert path_of(page, "along-clip", "loss") == before["along-clip"]
+    assert path_of(page, "along-clip", "loss-batch") == before["along-clip"]
 
 
 def test_the_page_draws_the_same_curves_as_matplotlib(page, site_url):
-    page.goto(f"{site_url}/index.html")
+    page.goto(f"{site_url}/{EXPLORERS}")
     lines = ["loss-positive", "loss-negative", "gradient-positive", "gradient-negative"]
 
     def numbers(line):
@@ -158,7 +159,7 @@ def test_the_page_draws_the_same_curves_as_matplotlib(page, site_url):
 
 
 def test_dragging_moves_the_curve(page, site_url):
-    page.goto(f"{site_url}/index.html")
+    page.goto(f"{site_url}/{EXPLORERS}")
     handle = slider(page, "explore-probability", "gamma_neg")
     before = path_of(page, "explore-probability", "loss-negative")
     handle.scroll_into_view_if_needed()
@@ -171,11 +172,49 @@ def test_dragging_moves_the_curve(page, site_url):
     assert float(handle.input_value()) > 6
 
 
+def drag(page, box, across):
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + across, y + 20, steps=5)
+    page.mouse.up()
+
+
+def test_a_label_can_be_dragged(page, site_url):
+    page.goto(f"{site_url}/learn/gradients.html")
+    dog, name = page.locator("[id=gradient-peak-gradient-dog] use"), page.locator("[id=gradient-peak-gradient-dog-name]")
+    dog.scroll_into_view_if_needed()
+    before, named = dog.bounding_box(), name.bounding_box()
+    assert abs(before["x"] + before["width"] / 2 - named["x"] - named["width"] / 2) < 3 and named["y"] < before["y"]
+    drag(page, before, 60)
+    page.wait_for_function("() => location.hash.includes('p_dog')")
+    after, renamed = dog.bounding_box(), name.bounding_box()
+    assert abs(after["x"] - before["x"] - 60) < 3 and abs(renamed["x"] - named["x"] - 60) < 3
+    assert after["y"] < before["y"] - 5 and renamed["y"] < named["y"] - 5  # up the curve
+    p = slider(page, "gradient-peak", "p_dog").input_value()
+    gradient = label_curve(torch.tensor([float(p)], dtype=torch.float64).logit(), 0, gamma_neg=4, clip=0.05)[1].item()
+    assert f"dog {gradient:.2f}," in page.locator("#gradient-peak [data-live=reading]").inner_text()
+    drag(page, after, 5000)
+    page.wait_for_function("() => location.hash.includes('p_dog=0.99')")  # not beyond the axes
+    page.locator("#gradient-peak [data-live=reset]").click()
+    page.wait_for_function("() => !location.hash.includes('p_dog')")
+    assert abs(dog.bounding_box()["x"] - before["x"]) < 1
+
+
+def test_panels_are_stacked_on_a_phone(new_context, site_url):
+    for width, stacked in [(1280, False), (375, True)]:
+        page = new_context(viewport={"width": width, "height": 800}).new_page()
+        page.goto(f"{site_url}/{PAGE}")
+        loss, gradient = (page.locator(f"#along-clip svg:has([id=along-clip-{name}])").bounding_box() for name in ("loss-batch", "gradient-positives"))
+        below = gradient["y"] >= loss["y"] + loss["height"]
+        assert below == stacked and (stacked or gradient["y"] == loss["y"])
+
+
 def test_presets_reset_and_copy(new_context, site_url):
     context = new_context()
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = context.new_page()
-    page.goto(f"{site_url}/index.html")
+    page.goto(f"{site_url}/{EXPLORERS}")
     figure, start = page.locator("#explore-probability"), path_of(page, "explore-probability", "loss-negative")
     figure.get_by_role("button", name="focal").click()
     code = "AsymmetricLossMultiLabel(gamma_neg=2, gamma_pos=2, clip=0, eps=1e-8)"
@@ -207,16 +246,16 @@ def test_settings_are_restored_from_the_address(page, site_url):
 def test_invalid_settings_in_the_address(page, site_url, query, value):
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"{site_url}/index.html#explore-probability?{query}")
+    page.goto(f"{site_url}/{EXPLORERS}#explore-probability?{query}")
     page.wait_for_function("value => document.querySelector('#explore-probability output').textContent == value", arg=value)
     assert errors == []
 
 
 def test_the_figure_without_javascript(new_context, site_url):
     page = new_context(java_script_enabled=False).new_page()
-    page.goto(f"{site_url}/index.html")
+    page.goto(f"{site_url}/{EXPLORERS}")
     figure = page.locator("#explore-probability")
-    assert figure.locator("svg").bounding_box()["height"] > 150
+    assert all(svg.bounding_box()["height"] > 150 for svg in figure.locator("svg").all())
     assert "p = 0.900" in figure.locator("[data-live=reading]").inner_text()
     assert not figure.locator("form").is_visible()
 
@@ -224,12 +263,12 @@ def test_the_figure_without_javascript(new_context, site_url):
 def test_the_figure_is_within_the_first_screen(new_context, site_url):
     page = new_context(viewport={"width": 1280, "height": 900}).new_page()
     page.goto(f"{site_url}/index.html")
-    box = page.locator("#explore-probability svg").bounding_box()
+    box = page.locator("#trainings svg").bounding_box()
     assert box["y"] + box["height"] < 900
 
 
 def test_the_reading_is_announced_after_a_pause(page, site_url):
-    page.goto(f"{site_url}/index.html")
+    page.goto(f"{site_url}/{EXPLORERS}")
     announcement = page.locator("#explore-probability [data-live=announced]")
     assert announcement.get_attribute("aria-live") == "polite" and announcement.inner_text() == ""
     slider(page, "explore-probability", "clip").fill("0.2")
@@ -238,7 +277,7 @@ def test_the_reading_is_announced_after_a_pause(page, site_url):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["index.html", PAGE])
+@pytest.mark.parametrize("name", ["index.html", "learn/gradients.html", PAGE])
 def test_figures_are_accessible(new_context, site_url, name, scheme):
     page = new_context(color_scheme=scheme).new_page()
     page.goto(f"{site_url}/{name}")
@@ -251,7 +290,7 @@ def test_line_colors_follow_the_color_scheme(new_context, site_url):
     strokes = []
     for scheme in ["light", "dark"]:
         page = new_context(color_scheme=scheme).new_page()
-        page.goto(f"{site_url}/index.html")
+        page.goto(f"{site_url}/{EXPLORERS}")
         strokes.append(page.locator("[id='explore-probability-loss-positive'] path").evaluate("path => getComputedStyle(path).stroke"))
     assert len(set(strokes)) == 2
 

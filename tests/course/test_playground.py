@@ -212,7 +212,7 @@ def test_other_labels_start_both_trainings_over(page, site_url):
     page.wait_for_function("() => location.hash == '#play?forgotten=0.5'")
     page.reload()
     page.locator("#play [data-live=reading]", has_text="Forgotten labels hold").wait_for()
-    assert "forgotten=0.5" in figure.locator("[data-live=code]").inner_text()
+    assert "forgotten=0.5" in figure.locator("[data-live=code]").text_content()
 
 
 def test_which_training_is_shown_large(page, site_url):
@@ -277,7 +277,7 @@ def test_playgrounds_of_a_page_share_their_programs(page, site_url, site):
 
     before = first_dot()
     page.locator("#batch [name=gamma_neg]").fill("1")
-    page.locator("#batch [data-live=code]", has_text="gamma_neg=1").wait_for()
+    page.locator("#batch [data-live=code]", has_text="gamma_neg=1").wait_for(state="attached")
     across, down = first_dot()
     assert abs(across - before[0]) < 0.1 and down < before[1] - 0.05 and "of your gradient in this batch" in reading(page.locator("#batch"))
     page.locator("#batch [data-play=step]").click()
@@ -297,7 +297,7 @@ def test_a_running_playground_is_accessible(new_context, site_url, scheme):
 def test_copy_as_python_is_a_script_that_gives_the_same(new_context, site_url):
     page = new_context(permissions=["clipboard-read", "clipboard-write"]).new_page()
     figure = opened(page, site_url, "#play?clip=0.1")
-    figure.locator("[data-live=code]", has_text="clip=0.1").wait_for()
+    figure.locator("[data-live=code]", has_text="clip=0.1").wait_for(state="attached")
     figure.get_by_role("button", name="Copy as Python").click()
     page.wait_for_function("() => document.querySelector('#play [data-live=announced]').textContent == 'Copied'")
     code = page.evaluate("navigator.clipboard.readText()")

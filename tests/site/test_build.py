@@ -161,7 +161,7 @@ def test_two_drawings_share_no_id_and_keep_their_colours(project):
 
 def test_a_page_needs_no_second_picture_of_what_it_draws(project):
     "Jupyter shows them in a notebook that is not trusted."
-    dot, still = "iVBORw0KGgo=", '<div class="asl-still"><img alt="" src="data:image/png;base64,iVBORw0KGgo="><p>Run this cell.</p></div>'
+    dot, still = "iVBORw0KGgo=", '<img class="asl-still" alt="" src="data:image/png;base64,iVBORw0KGgo=">\n<p class="asl-still">Run this cell.</p>'
     drawing = '<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0"/></svg>'
     page = page_of(project, ("#| fig-alt: a line\ndraw()", {"image/svg+xml": drawing, "image/png": dot}), ("show()", {"text/html": f"<p>before</p>{still}\n<p>after</p>"}))
     assert "<path" in page and "before" in page and "after" in page

@@ -6,6 +6,7 @@ import subprocess
 
 import nbformat
 import pytest
+import yaml
 from conftest import BIN, ROOT, digests
 from nbclient import NotebookClient
 
@@ -127,3 +128,26 @@ def test_nothing_private_is_saved(name):
         for text in [cell.source, *(json.dumps(output) for output in cell.get("outputs", []))]:
             found = PRIVATE.search(text)
             assert not found, f"cell {cell.id}: {text[max(0, found.start() - 40):found.end() + 40]}"
+
+
+PARTS = {part["section"]: part["contents"] for part in yaml.safe_load((ROOT / "_quarto.yml").read_text())["website"]["sidebar"]["contents"] if isinstance(part, dict)}
+
+
+@pytest.mark.parametrize("part", ["Understand", "Decide", "Use", "Look inside"])
+def test_a_part_takes_as_long_as_it_says(part):
+    "At 200 words a minute, and up to half as much again for figures and code. Its first chapter and the landing page say the same."
+    stated = [int(re.search(pattern, "".join(cell.source for cell in read(name).cells))[1]) for name, pattern in [
+        (PARTS[part][0], rf"\*{part}\*, a part of about (\d+) minutes"), ("index.ipynb", rf"\*{part}\* \((\d+) minutes\)")]]
+    words = sum(len(cell.source.split()) for chapter in PARTS[part] for cell in read(chapter).cells if cell.cell_type == "markdown")
+    assert stated[0] == stated[1] and words / 200 <= stated[0] <= 1.5 * words / 200, (stated, words / 200)
+
+
+LINE = 72  # characters that fit beside the sidebars of a page 1280 pixels wide
+
+
+@pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name.startswith("learn/") and name != "learn/timm_docs.ipynb"])  # which shows timm's cells as they are
+def test_code_and_output_of_a_chapter_have_short_lines(name):
+    hidden = re.compile(r"^#\| *(hide|echo: false|include: false|code-fold)", re.MULTILINE)
+    shown = [cell for cell in read(name).cells if cell.cell_type == "code" and not hidden.search(cell.source)]
+    lines = [line for cell in shown for text in [cell.source, *(output.get("text", "") for output in cell.outputs)] for line in text.splitlines()]
+    assert [line for line in lines if len(line) > LINE] == []

@@ -88,6 +88,14 @@ def test_a_page_has_a_policy_and_no_script_in_an_attribute(site, page_name):
 
 OVERFLOWING = "[...document.querySelectorAll('main pre')].filter(block => block.scrollWidth > block.clientWidth).map(block => 'a block overflows: ' + block.textContent.slice(0, 80))"
 
+CLIPPED = "[...document.querySelectorAll('.math.display')].filter(formula => formula.scrollWidth > formula.clientWidth).map(formula => 'a formula is clipped: ' + formula.textContent.slice(0, 80))"
+# The font size of a text that matplotlib drew: its letters are paths in units of a hundredth of it.
+SMALL = """[...document.querySelectorAll('.cell-output svg')].flatMap(svg => [...svg.querySelectorAll('text, g[id*="text_"] > g[transform*="scale("], g[id$="-name"] > g[transform*="scale("]')])
+    .filter(text => text.checkVisibility())
+    .map(text => [Math.hypot(text.getScreenCTM().a, text.getScreenCTM().b) * (text.localName === 'text' ? parseFloat(getComputedStyle(text).fontSize) : 100), text.closest('svg').ariaLabel ?? text.closest('.cell').id])
+    .filter(([size]) => size < 11)
+    .map(([size, figure]) => `a text of ${size.toFixed(1)} pixels in a figure: ${figure.slice(0, 60)}`)"""
+
 
 def violations(page, light, colours):
     "What axe finds: in the dark only about colours, whose check is slow; on a phone they are the same on every page."
@@ -114,6 +122,8 @@ def test_a_page_loads_without_complaint_and_fits(new_context, site_url, page_nam
             said += [f"{violation['id']}: {node['html'][:200]}" for violation in found for node in violation["nodes"]]
             if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
                 said.append("it scrolls sideways")
+            if width == "phone":
+                said += page.evaluate(CLIPPED) + page.evaluate(SMALL)
             if width == "wide":
                 page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
                 said += page.evaluate(OVERFLOWING)

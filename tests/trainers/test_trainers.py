@@ -1,4 +1,6 @@
 """The recipes of the chapter "Use it", run in the trainers that they are for. `make test-trainers` installs these."""
+from copy import deepcopy
+
 import pytest
 import torch
 from conftest import recipe
@@ -21,23 +23,49 @@ def model():
     return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 5))
 
 
+def adaptive_classifier(model):
+    "The recipe, with a controller."
+
+    class AdaptiveClassifier(recipe("lightning_module").Classifier):
+        def __init__(self, model):
+            super().__init__(model)
+            self.controller = AdaptiveAsymmetry(target=-0.5)  # so that gamma_neg rises from the first step on
+
+        def training_step(self, batch, batch_index):
+            inputs, targets = batch
+            self.loss.gamma_neg = self.controller.step(self.model(inputs).detach(), targets)
+            return super().training_step(batch, batch_index)
+
+    return AdaptiveClassifier(model)
+
+
 def test_lightning(tmp_path, data, model):
     import lightning
 
-    classifier = recipe("lightning_module").Classifier(model)
-    classifier.controller.target = -0.5  # so that gamma_neg rises from the first step on
+    classifier, loader = recipe("lightning_module").Classifier(model), DataLoader(data, 16)
+    trainer = lightning.Trainer(max_epochs=2, accelerator="cpu", default_root_dir=tmp_path, logger=False, enable_progress_bar=False, enable_model_summary=False)
+    before = model[0].weight.detach().clone()
+    trainer.fit(classifier, loader, loader)
+    assert (model[0].weight != before).any()
+    assert trainer.logged_metrics["validation_loss"].isfinite() and 0 < trainer.logged_metrics["share_of_positives"] < 1
+
+
+def test_lightning_keeps_a_controller(tmp_path, data, model):
+    import lightning
+
+    classifier = adaptive_classifier(model)
     options = {"accelerator": "cpu", "default_root_dir": tmp_path, "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     loader = DataLoader(data, 16)
     trainer = lightning.Trainer(max_epochs=2, **options)
     trainer.fit(classifier, loader, loader)
     gamma_neg = classifier.controller.gamma_neg.item()
-    assert gamma_neg > 0 and trainer.logged_metrics["gamma_neg"] == gamma_neg and 0 < trainer.logged_metrics["share_of_positives"] < 1
+    assert gamma_neg > 2
     trainer.validate(classifier, loader)
     assert classifier.controller.gamma_neg == gamma_neg  # evaluation changes nothing
     trainer.save_checkpoint(tmp_path / "last.ckpt")
 
-    resumed = recipe("lightning_module").Classifier(model)
-    assert resumed.controller.gamma_neg == 0
+    resumed = adaptive_classifier(model)
+    assert resumed.controller.gamma_neg == 2
     lightning.Trainer(max_epochs=2, **options).fit(resumed, loader, loader, ckpt_path=tmp_path / "last.ckpt")  # nothing left to train
     assert resumed.controller.gamma_neg == gamma_neg
 
@@ -46,8 +74,7 @@ def test_lightning(tmp_path, data, model):
 def test_lightning_in_half_precision(tmp_path, data, model, precision):
     import lightning
 
-    classifier = recipe("lightning_module").Classifier(model)
-    classifier.controller.target = -0.5
+    classifier = adaptive_classifier(model)
     trainer = lightning.Trainer(max_epochs=1, precision=precision, accelerator="cpu", default_root_dir=tmp_path, logger=False, enable_progress_bar=False)
     trainer.fit(classifier, DataLoader(data, 16), DataLoader(data, 16))
     assert classifier.controller.gamma_neg.dtype == torch.float32 and classifier.controller.gamma_neg > 0
@@ -75,11 +102,20 @@ def test_hugging_face(tmp_path, transformers_model, sentences):
 
     def trainer(model, **options):
         options = {"output_dir": str(tmp_path), "num_train_epochs": 2, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2, "report_to": [], "use_cpu": True, "save_steps": 8, "disable_tqdm": True, **options}
-        return Trainer(model, TrainingArguments(**options), train_dataset=sentences, eval_dataset=sentences, compute_loss_func=recipe("hugging_face").add_loss(model))
+        return Trainer(model, TrainingArguments(**options), train_dataset=sentences, eval_dataset=sentences, compute_loss_func=adaptive(model))
+
+    def adaptive(model):
+        "The recipe, with a controller that is a part of the model."
+        of_recipe, model.controller = recipe("hugging_face"), AdaptiveAsymmetry(target=-0.5)
+
+        def compute_loss(outputs, labels, num_items_in_batch=None):
+            of_recipe.loss.gamma_neg = model.controller.step(outputs.logits.detach(), labels)
+            return of_recipe.compute_loss(outputs, labels, num_items_in_batch)
+
+        return compute_loss
 
     model = transformers_model()
     trained = trainer(model)
-    model.controller.target = -0.5
     trained.train()
     gamma_neg = model.controller.gamma_neg.item()
     assert gamma_neg > 0
@@ -88,7 +124,7 @@ def test_hugging_face(tmp_path, transformers_model, sentences):
     with torch.no_grad():
         logits = model(torch.stack([s["input_ids"] for s in sentences])).logits
     targets = torch.stack([s["labels"] for s in sentences])
-    assert loss == pytest.approx(asymmetric_loss(logits, targets, gamma_neg=gamma_neg, gamma_pos=0, reduction="mean").item(), rel=1e-4)
+    assert loss == pytest.approx(asymmetric_loss(logits, targets, gamma_neg=gamma_neg, gamma_pos=0, eps=0, reduction="batchmean").item(), rel=1e-4)
 
     resumed = transformers_model()
     trainer(resumed).train(resume_from_checkpoint=True)  # nothing left to train
@@ -102,10 +138,8 @@ def test_hugging_face_accumulation_is_one_large_batch(tmp_path, transformers_mod
     for size, steps in [(32, 1), (8, 4)]:
         torch.manual_seed(0)
         model = transformers_model()
-        compute_loss = recipe("hugging_face").add_loss(model)
-        model.controller.rate = 0  # several small batches give the rule other gaps than a large one
         options = TrainingArguments(str(tmp_path / str(size)), max_steps=1, per_device_train_batch_size=size, gradient_accumulation_steps=steps, report_to=[], use_cpu=True, save_strategy="no", optim="sgd", learning_rate=1.0, disable_tqdm=True, max_grad_norm=0)
-        Trainer(model, options, train_dataset=sentences, compute_loss_func=compute_loss).train()
+        Trainer(model, options, train_dataset=sentences, compute_loss_func=recipe("hugging_face").compute_loss).train()
         weights.append(model.classifier.weight.detach())
     torch.testing.assert_close(*weights, rtol=1e-4, atol=1e-6)
 
@@ -128,26 +162,21 @@ def test_a_pretrained_model_that_holds_the_loss(tmp_path, transformers_model):
     assert loaded.asymmetric_loss.weight.tolist() == [1, 2, 3, 4, 5]
 
 
-def test_accelerate(tmp_path, data, model):
+def test_accelerate(data, model):
     from accelerate import Accelerator
 
-    def prepared():
-        accelerator = Accelerator(cpu=True, gradient_accumulation_steps=2)
-        with_loss = recipe("accelerate_loop").WithLoss(model)
-        with_loss.controller.target = -0.5
-        return accelerator, accelerator.prepare(with_loss, torch.optim.Adam(with_loss.parameters()), DataLoader(data, 16))
+    def weights(recipe_of_training, loader, **options):
+        torch.manual_seed(0)
+        copy = deepcopy(model)
+        accelerator = Accelerator(cpu=True, **options)
+        prepared = accelerator.prepare(copy, torch.optim.SGD(copy.parameters(), lr=0.1), loader)
+        recipe_of_training(accelerator, *prepared)
+        return copy[0].weight.detach()
 
-    accelerator, (with_loss, optimizer, loader) = prepared()
-    recipe("accelerate_loop").train(accelerator, with_loss, optimizer, loader)
-    gamma_neg = with_loss.controller.gamma_neg.item()
-    with_loss.eval()
-    with_loss(*data[:])
-    assert with_loss.controller.gamma_neg == gamma_neg > 0
-    accelerator.save_state(tmp_path / "state")
-    accelerator, (again, *_) = prepared()
-    assert again.controller.gamma_neg == 0
-    accelerator.load_state(tmp_path / "state")
-    assert again.controller.gamma_neg == gamma_neg
+    train = recipe("accelerate_loop").train
+    accumulated, whole = weights(train, DataLoader(data, 16), gradient_accumulation_steps=2), weights(train, DataLoader(data, 32))
+    torch.testing.assert_close(accumulated, whole)
+    assert (whole != model[0].weight).any()
 
 
 def test_fastai(data, model):
@@ -155,7 +184,7 @@ def test_fastai(data, model):
     import fastai.callback.progress  # noqa: F401, gives a Learner no_bar
     from fastai.learner import Learner
 
-    loss = recipe("fastai_loss").FastaiAsymmetricLoss(reduction="mean")
+    loss = recipe("fastai_loss").FastaiAsymmetricLoss(gamma_neg=4, gamma_pos=0, clip=0.05, eps=0, reduction="batchmean")
     loaders = DataLoaders.from_dsets(data, data, bs=16, shuffle=False)
     learner = Learner(loaders, model, loss_func=loss)
     with learner.no_bar(), learner.no_logging():
@@ -166,7 +195,7 @@ def test_fastai(data, model):
         logits = learner.model(data.tensors[0])
     torch.testing.assert_close(torch.as_tensor(probabilities), logits.sigmoid())
     assert torch.equal(torch.as_tensor(decisions), logits > 0)
-    torch.testing.assert_close(torch.as_tensor(losses), asymmetric_loss(logits, data.tensors[1], reduction="none").mean(1))
+    torch.testing.assert_close(torch.as_tensor(losses), asymmetric_loss(logits, data.tensors[1], gamma_pos=0, eps=0, reduction="none").mean(1))
 
 
 def test_fastai_predict(data, model):
@@ -179,7 +208,7 @@ def test_fastai_predict(data, model):
         (RegressionBlock(n_out=8), MultiCategoryBlock(encoded=True, vocab=classes)), get_items=lambda source: list(range(len(source))),
         get_x=lambda n: data.tensors[0][n], get_y=lambda n: data.tensors[1][n].tolist(), splitter=lambda items: (items[:48], items[48:]),
     )  # fmt: skip
-    learner = Learner(block.dataloaders(data, bs=16), model, loss_func=recipe("fastai_loss").FastaiAsymmetricLoss(reduction="mean"))
+    learner = Learner(block.dataloaders(data, bs=16), model, loss_func=recipe("fastai_loss").FastaiAsymmetricLoss(gamma_neg=4, gamma_pos=0, clip=0.05, eps=0, reduction="batchmean"))
     with learner.no_bar(), learner.no_logging():
         learner.fit(3, lr=0.05)
         names, decisions, probabilities = learner.predict(int(data.tensors[1].sum(1).argmax()))
@@ -188,12 +217,12 @@ def test_fastai_predict(data, model):
 
 
 def test_timm(data, model):
-    from timm.loss import create_classification_loss
+    from timm.loss import AsymmetricLossMultiLabel as Theirs
 
     task = recipe("timm_task").multi_label_task(model)
     inputs, targets = data[:]
     result = task(inputs, targets)
-    theirs = create_classification_loss("asl", multi_label=True)
+    theirs = Theirs(gamma_neg=4, gamma_pos=0, clip=0.05)
     torch.testing.assert_close(result["loss"], theirs(result["output"], targets))
     result["loss"].backward()
     assert model[0].weight.grad.isfinite().all()

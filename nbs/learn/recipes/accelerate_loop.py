@@ -1,25 +1,12 @@
-import torch
-
-from asl_explainer import AdaptiveAsymmetry
 from asl_explainer import AsymmetricLossMultiLabel
 
-
-class WithLoss(torch.nn.Module):
-    "A model that returns its loss."
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-        self.loss = AsymmetricLossMultiLabel(
-            gamma_pos=0, reduction="mean"
-        )
-        self.controller = AdaptiveAsymmetry(target=0.1)
-
-    def forward(self, inputs, targets):
-        logits = self.model(inputs)
-        gamma_neg = self.controller.step(logits, targets)
-        self.loss.gamma_neg = gamma_neg
-        return self.loss(logits, targets)
+loss = AsymmetricLossMultiLabel(
+    gamma_neg=4,
+    gamma_pos=0,
+    clip=0.05,
+    eps=0,
+    reduction="batchmean",
+)
 
 
 def train(accelerator, model, optimizer, loader):
@@ -27,6 +14,6 @@ def train(accelerator, model, optimizer, loader):
     model.train()
     for inputs, targets in loader:
         with accelerator.accumulate(model):
-            accelerator.backward(model(inputs, targets))
+            accelerator.backward(loss(model(inputs), targets))
             optimizer.step()
             optimizer.zero_grad()

@@ -13,4 +13,11 @@ def prepare(model, mesh, head="head"):
         output_layouts=Shard(-1), use_local_output=False
     )
     model = parallelize_module(model, mesh, {head: divided})
-    return model, AsymmetricLossMultiLabel(reduction="mean")
+    loss = AsymmetricLossMultiLabel(
+        gamma_neg=4,
+        gamma_pos=0,
+        clip=0.05,
+        eps=0,
+        reduction="batchmean",
+    )
+    return model, loss

@@ -12,6 +12,12 @@ def prepare(model, processes, device="cuda"):
         if list(layer.parameters()):
             fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
-    loss = AsymmetricLossMultiLabel(reduction="mean")
+    loss = AsymmetricLossMultiLabel(
+        gamma_neg=4,
+        gamma_pos=0,
+        clip=0.05,
+        eps=0,
+        reduction="batchmean",
+    )
     optimizer = torch.optim.AdamW(model.parameters())
     return model, loss, optimizer

@@ -1,7 +1,6 @@
 import lightning
 import torch
 
-from asl_explainer import AdaptiveAsymmetry
 from asl_explainer import AsymmetricLossMultiLabel
 from asl_explainer.diagnose import gradient_report
 
@@ -11,26 +10,23 @@ class Classifier(lightning.LightningModule):
         super().__init__()
         self.model = model
         self.loss = AsymmetricLossMultiLabel(
-            gamma_pos=0, reduction="mean"
+            gamma_neg=4,
+            gamma_pos=0,
+            clip=0.05,
+            eps=0,
+            reduction="batchmean",
         )
-        self.controller = AdaptiveAsymmetry(target=0.1)
 
     def training_step(self, batch, batch_index):
         inputs, targets = batch
-        logits = self.model(inputs)
-        gamma_neg = self.controller.step(logits, targets)
-        self.loss.gamma_neg = gamma_neg
-        self.log("gamma_neg", gamma_neg)
-        return self.loss(logits, targets)
+        return self.loss(self.model(inputs), targets)
 
     def validation_step(self, batch, batch_index):
         inputs, targets = batch
         logits = self.model(inputs)
-        gamma_neg = self.controller.gamma_neg
-        self.loss.gamma_neg = gamma_neg
         self.log("validation_loss", self.loss(logits, targets))
         report = gradient_report(
-            logits, targets, gamma_neg=gamma_neg, gamma_pos=0
+            logits, targets, gamma_neg=4, gamma_pos=0, clip=0.05
         )
         self.log("share_of_positives", report.shares[0].float())
 

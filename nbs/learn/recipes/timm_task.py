@@ -1,11 +1,15 @@
 from timm.task import MultiLabelClassificationTask
 
-from asl_explainer.dropin.timm import AsymmetricLossMultiLabel
+from asl_explainer import AsymmetricLossMultiLabel
 
 
 def multi_label_task(model, device=None):
     loss = AsymmetricLossMultiLabel(
-        gamma_neg=4, gamma_pos=1, clip=0.05
+        gamma_neg=4,
+        gamma_pos=0,
+        clip=0.05,
+        eps=0,
+        reduction="batchmean",
     )
     return MultiLabelClassificationTask(
         model, criterion=loss, device=device

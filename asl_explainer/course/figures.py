@@ -461,7 +461,8 @@ def losses_plot() -> Plot:  # With a setting for each loss that has one
         for side, style in {"positive": _POSITIVE, "negative": _NEGATIVE}.items():
             axes.plot([], [], gid=f"{side}-BCE", **_BCE)
             _empty_line(axes, side, style)
-            axes.text(5.8, -0.8 if side == "negative" else -1.4, side, color=COLORS[side], fontsize=9, ha="right")
+        axes.text(-5.8, 2.1, "negative", color=COLORS["negative"], fontsize=9)
+        axes.text(5.8, -1.4, "positive", color=COLORS["positive"], fontsize=9, ha="right")
         panels[name] = Panel(axes.figure, f"{title}: a line for a positive and one for a negative by the logit, with cross-entropy in grey behind them. {_SHAPES[name]}")
     sliders = [
         Choice("show", "show", ("gradient", "loss")),

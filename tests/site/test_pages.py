@@ -90,7 +90,7 @@ OVERFLOWING = "[...document.querySelectorAll('main pre')].filter(block => block.
 
 CLIPPED = "[...document.querySelectorAll('.math.display')].filter(formula => formula.scrollWidth > formula.clientWidth).map(formula => 'a formula is clipped: ' + formula.textContent.slice(0, 80))"
 # The font size of a text that matplotlib drew: its letters are paths in units of a hundredth of it.
-SMALL = """[...document.querySelectorAll('.cell-output svg')].flatMap(svg => [...svg.querySelectorAll('text, g[id*="text_"] > g[transform*="scale("], g[id$="-name"] > g[transform*="scale("]')])
+SMALL = """[...document.querySelectorAll('.cell-output svg')].flatMap(svg => [...svg.querySelectorAll('text, g[transform*="scale("]:has(> use)')])
     .filter(text => text.checkVisibility())
     .map(text => [Math.hypot(text.getScreenCTM().a, text.getScreenCTM().b) * (text.localName === 'text' ? parseFloat(getComputedStyle(text).fontSize) : 100), text.closest('svg').ariaLabel ?? text.closest('.cell').id])
     .filter(([size]) => size < 11)

@@ -258,7 +258,7 @@ class Label(NamedTuple):
 
 
 CAT = (Label("cat", 1, 0.6), Label("dog", 0, 0.4), Label("cup", 0, 0.99), Label("others", 0, 0.03, 77))
-"An invented example, the eighty labels of one picture. The cup is in the picture, but whoever labeled it overlooked the cup."
+"An invented example, the eighty labels of one picture. The cup is in the picture, but was overlooked in labeling."
 _BOTH = Slider("gamma", "γ", 0, 8, 0.1)
 
 

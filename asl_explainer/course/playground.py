@@ -455,8 +455,7 @@ class _LivePlayground(LiveFigure):
     "The HTML of a playground."
 
     def _drawing(self, name, panel):
-        *run, view = name.split("-")
-        run = "".join(run)
+        run, _, view = name.rpartition("-")
         title = f"<b>{VIEWS[view]}</b><br>{RUNS.get(run, 'test mAP')}"
         picture = still(panel.figure, panel.alt)
         with plt.rc_context({"svg.fonttype": "none"}):  # letters drawn as outlines would be most of the page

@@ -5,12 +5,14 @@
 # %% ../nbs/api/adaptive.ipynb #imports
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.distributed
-from torch import Tensor, nn
+from torch import Tensor
 
-from .fast import _in_range
-from .losses import _as_shards, _check_number, _checked, _ignored_labels
+from .settings import KeepsDigits, check_number, checked_marks, clamped_targets, ignored_labels, number_or_tensor
+from .sharded import as_shards, is_sharded
 
 # %% auto #0
 __all__ = ['adapted', 'AdaptiveAsymmetry']
@@ -28,11 +30,11 @@ def adapted(
     return (gamma_neg + rate * (gap - target)).clamp(low, high)
 
 # %% ../nbs/api/adaptive.ipynb #controller
-class AdaptiveAsymmetry(nn.Module):
-    """Adjusts gamma_neg until negatives are recognized better than positives by a target gap (arXiv 2009.14119, adaptive asymmetry).
+class AdaptiveAsymmetry(KeepsDigits):
+    """Adjusts gamma_neg until negatives are recognized better than positives by a target gap (arXiv 2009.14119).
 
     As a submodule of the model it follows the model to a device, into checkpoints, and into evaluation mode, where
-    `step` changes nothing. With `torch.distributed`, every process has to call `step`, because it sums over all of them.
+    `step` changes nothing. With `torch.distributed`, every process has to call `step`, which sums over all of them.
 
     Raises `TypeError` for a setting that is not a number, `ValueError` for one that is out of range."""
 
@@ -48,31 +50,25 @@ class AdaptiveAsymmetry(nn.Module):
         high: float = 8.0,  # Upper bound of gamma_neg
         momentum: float = 0.9,  # Fraction of the running sums that a step keeps, in [0, 1)
         classes: int | None = None,  # Number of classes, the logits' last dimension, for one gamma_neg per class
-        ignore_index: float | None = None,  # Targets with this value, which may be NaN, are ignored
+        ignore_index: float | Sequence[float] | None = None,  # Value or values of targets to ignore; NaN is one, too
     ):
-        _check_number("target", target, -1, 1)
-        _check_number("rate", rate, 0)
-        _check_number("momentum", momentum, 0, 1)
-        _check_number("low", low, 0)
-        _check_number("high", high, low)
-        _check_number("gamma_neg", gamma_neg, 0)
+        check_number("target", target, -1, 1)
+        check_number("rate", rate, 0)
+        check_number("momentum", momentum, 0, 1)
+        check_number("low", low, 0)
+        check_number("high", high, low)
+        check_number("gamma_neg", gamma_neg, 0)
         if not low <= gamma_neg <= high:
             raise ValueError(f"gamma_neg is {gamma_neg!r}, expected a number from low to high, {low} to {high}")
-        if classes is not None and not (isinstance(classes, int) and classes > 0):
+        classes = number_or_tensor("classes", classes)
+        if classes is not None and (type(classes) is not int or classes < 1):
             raise ValueError(f"classes is {classes!r}, expected a whole number above 0, or None")
         super().__init__()
         self.target, self.rate, self.low, self.high, self.momentum = target, rate, low, high, momentum
-        self.ignore_index = _checked("ignore_index", ignore_index)
+        self.ignore_index = checked_marks(ignore_index)
         shape = () if classes is None else (classes,)
         self.register_buffer("gamma_neg", torch.full(shape, float(gamma_neg), dtype=torch.float32))
         self.register_buffer("sums", torch.zeros(4, *shape, dtype=torch.float32))
-
-    def _apply(self, fn, recurse=True):  # a model in half precision must not take the digits of the running sums
-        def moved(x):
-            y = fn(x)
-            return y if y.dtype == x.dtype else x.to(y.device)
-
-        return super()._apply(moved, recurse)
 
     @property
     def gap(self) -> Tensor:  # One number, or shape (C,); NaN before the first step with positives and negatives
@@ -85,37 +81,45 @@ class AdaptiveAsymmetry(nn.Module):
         self,
         logits: Tensor,  # Scores before the sigmoid, any shape; (..., C) for one gamma_neg per class
         targets: Tensor,  # Labels in the same shape: 1 positive, 0 negative, or in between
-        ignore_mask: Tensor | None = None,  # True for each label to ignore, in addition to those that `ignore_index` marks
+        ignore_mask: Tensor | None = None,  # True for each label to ignore, broadcast to the targets
     ) -> Tensor:  # The new gamma_neg: one number, or shape (C,)
-        """Update gamma_neg from one batch; in evaluation mode, return it as it is. A batch, or a class in it, that lacks positives or negatives or contains NaN changes nothing.
+        """Update gamma_neg from one batch; in evaluation mode, return it as it is.
+
+        A batch, or a class in it, that lacks positives or negatives or contains NaN changes nothing.
 
         Raises `ValueError` for shapes that do not match and for targets outside [0, 1]."""
         if not self.training:
             return self.gamma_neg.clone()
         classes = self.gamma_neg.shape
         if targets.shape != logits.shape:
-            raise ValueError(f"targets have shape {tuple(targets.shape)}, expected the shape of logits, {tuple(logits.shape)}")
+            expected = f"expected the shape of logits, {tuple(logits.shape)}"
+            raise ValueError(f"targets have shape {tuple(targets.shape)}, {expected}")
         if classes and logits.shape[-1:] != classes:
-            raise ValueError(f"logits have shape {tuple(logits.shape)}, expected {classes[0]} classes in the last dimension")
-        ignored = _ignored_labels(targets, self.ignore_index, ignore_mask)
+            expected = f"expected {classes[0]} classes in the last dimension"
+            raise ValueError(f"logits have shape {tuple(logits.shape)}, {expected}")
+        if is_sharded(logits):
+            targets = as_shards(targets, logits)
+            ignore_mask = None if ignore_mask is None else as_shards(ignore_mask, logits)
+        ignored = ignored_labels(targets, self.ignore_index, ignore_mask)
         ignored = torch.zeros_like(targets, dtype=torch.bool) if ignored is None else ignored
-        y = _in_range(targets.masked_fill(ignored, 0).float(), targets.dtype)
-        if hasattr(logits, "device_mesh"):
-            y, ignored = _as_shards(y, logits), _as_shards(ignored, logits)
+        y = clamped_targets(targets.masked_fill(ignored, 0).float(), targets.dtype)
         p, counted = logits.float().masked_fill(ignored, 0).sigmoid(), (~ignored).float()
         terms = p * y, y, (1 - p) * (counted - y), counted - y
         sums = torch.stack([term.sum_to_size(classes) for term in terms])
         sums = sums.full_tensor() if hasattr(sums, "full_tensor") else sums
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(sums)  # whole tensors are counted once per process, which does not change the means
+            torch.distributed.all_reduce(sums)  # whole tensors count once per process: the same means
 
         sums = sums.to(self.sums.device)
         usable = (sums[1] > 0) & (sums[3] > 0) & sums.isfinite().all(0)  # NaN would never leave the running sums
         self.sums = torch.where(usable, self.momentum * self.sums + (1 - self.momentum) * sums, self.sums)
-        self.gamma_neg = torch.where(usable, adapted(self.gamma_neg, self.gap, self.target, self.rate, self.low, self.high), self.gamma_neg)
+        new = adapted(self.gamma_neg, self.gap, self.target, self.rate, self.low, self.high)
+        self.gamma_neg = torch.where(usable, new, self.gamma_neg)
         return self.gamma_neg.clone()  # what is assigned to a loss shares nothing with the state to save
 
     def extra_repr(self) -> str:
         "The current gamma_neg and the settings, for `print`."
-        gamma = f"{self.gamma_neg:.4g}" if self.gamma_neg.dim() == 0 else f"{len(self.gamma_neg)} classes from {self.gamma_neg.min():.4g} to {self.gamma_neg.max():.4g}"
-        return f"gamma_neg={gamma}, target={self.target}, rate={self.rate}, low={self.low}, high={self.high}, momentum={self.momentum}"
+        gamma = self.gamma_neg
+        of_classes = gamma.dim() and f"{len(gamma)} classes from {gamma.min():.4g} to {gamma.max():.4g}"
+        settings = [f"{name}={getattr(self, name)}" for name in ("target", "rate", "low", "high", "momentum")]
+        return ", ".join([f"gamma_neg={of_classes or format(gamma.item(), '.4g')}", *settings])

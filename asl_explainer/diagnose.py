@@ -5,36 +5,139 @@
 # %% ../nbs/api/diagnose.ipynb #imports
 from __future__ import annotations
 
-import argparse
-import csv
-import json
 import math
-import os
-import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from . import __version__
 from .adaptive import adapted
-from .losses import _check_number, _ignored_labels, _is_mask, _number_or_tensor, asymmetric_loss
+from .losses import loss_of_batch
+from .settings import Settings, check_batch, check_fits, check_number, ignored_labels, number_or_tensor
 
 # %% auto #0
 __all__ = ['GROUPS', 'LADDER', 'Suspect', 'GradientReport', 'gradient_report', 'Comparison', 'compare_settings', 'Suggestion',
-           'suggest_gamma_neg', 'calibrated', 'load_numbers', 'main']
+           'suggest_gamma_neg', 'calibrated']
 
 # %% ../nbs/api/diagnose.ipynb #report-code
 GROUPS = ("positives", "easy negatives", "hard negatives", "suspected negatives")
 "The groups into which a report divides the labels."
-_CHUNK = 2**20  # labels processed at a time
 
 
+class Suspect(NamedTuple):
+    "A label that the model contradicts."
+
+    row: int  # The sample, counted over all leading dimensions
+    column: int  # The class
+    target: float
+    p: float  # The probability that the model predicts
+
+
+@dataclass(repr=False)
+class GradientReport:
+    """Where the gradient of a batch comes from.
+
+    The tensors have one number per group, shape (4,), or shape (4, C) for a report per class."""
+
+    settings: dict[str, Any]  # Of the loss
+    labels: Tensor  # Number of labels
+    gradient: Tensor  # Sum of |dL/dz|
+    p: Tensor  # Mean probability, NaN for an empty group
+    carriers: int  # Number of labels, those with the largest |dL/dz|, that hold nine tenths of the gradient
+    suspects: list[Suspect]  # Labels that the model contradicts, absent ones first, each kind in decreasing order
+    class_names: list[str] | None = None  # Of the C classes
+
+    @property
+    def shares(self) -> Tensor:  # In the shape of `gradient`
+        "Each group's share of the gradient; 0 where the gradient is 0."
+        return _divided(self.gradient)
+
+    @property
+    def of_negatives(self) -> Tensor:  # Shape (3,) or (3, C)
+        "How the gradient of the negatives divides among easy, hard and suspected ones; 0 where they have none."
+        return _divided(self.gradient[1:])
+
+    def as_dict(self) -> dict[str, Any]:
+        "The report as numbers and lists, for JSON."
+        columns = {"labels": self.labels, "share": self.shares, "p": self.p}
+        groups = {group: {name: _plain(x[n]) for name, x in columns.items()} for n, group in enumerate(GROUPS)}
+        for group, share in zip(GROUPS[1:], self.of_negatives):
+            groups[group]["of negatives"] = _plain(share)
+        settings = {name: _plain(value) for name, value in self.settings.items()}
+        names = {} if self.class_names is None else {"class_names": self.class_names}
+        suspects = [suspect._asdict() for suspect in self.suspects]
+        return {"settings": settings, **names, "groups": groups, "carriers": self.carriers, "suspects": suspects}
+
+    def figure(self):  # A matplotlib Figure
+        "Bar chart of the shares: one bar, or one per class."
+        per_class = self.shares.dim() == 2
+        return _bars(_names(self, "class ") if per_class else ["gradient"], self.shares.view(len(GROUPS), -1))
+
+    def __repr__(self):
+        settings = ", ".join(f"{name}={_plain(value)}" for name, value in self.settings.items())
+        title = f"gradient of {int(self.labels.sum()):,} labels with {settings}"
+        table = _table(self) if self.shares.dim() == 1 else _table_of_classes(self)
+        return "\n".join([title, *table, *_lists(self)])
+
+# %% ../nbs/api/diagnose.ipynb #print-code
+def _divided(gradient):
+    "The shares of a sum over the first dimension."
+    total = gradient.sum(0)
+    return gradient / torch.where(total > 0, total, 1)
+
+
+def _plain(value):
+    "Convert tensors to numbers and NaN to None, for JSON."
+    if isinstance(value, Tensor):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_plain(element) for element in value]
+    return None if value != value else value
+
+
+def _names(report, prefix=""):
+    "The names of the classes, or their numbers."
+    return report.class_names or [f"{prefix}{n}" for n in range(report.labels.shape[-1])]
+
+
+def _table(report):
+    "The lines of a report on all classes together."
+    lines = [f"{'':20}{'labels':>12}{'mean p':>8}{'gradient':>10}{'of negatives':>14}"]
+    parts = ["", *(f"{part:.1%}" for part in report.of_negatives)]
+    for group, count, p, share, part in zip(GROUPS, report.labels, report.p, report.shares, parts):
+        lines.append(f"{group:20}{int(count):12,}{p:8.3f}{share:10.1%}{part:>14}")
+    part = report.carriers / max(1, int(report.labels.sum()))
+    return [*lines, f"nine tenths of it from {report.carriers:,} labels, {part:.1%} of all"]
+
+
+def _table_of_classes(report):
+    "The lines of a report per class."
+    names = _names(report)
+    width = max(5, *map(len, names))
+    heads = "".join(f"{group.split()[0]:>11}" for group in GROUPS)
+    lines = [f"{'class':>{width}}{'positives':>11}{heads}   (number of positives; shares of the gradient)"]
+    for name, count, shares in zip(names, report.labels[0], report.shares.T):
+        lines.append(f"{name:>{width}}{int(count):11,}" + "".join(f"{share:11.1%}" for share in shares))
+    return lines
+
+
+def _lists(report):
+    "The lines with the labels that the model contradicts."
+    lines = []
+    for kind, text in {False: "absent, but predicted:", True: "present, but not predicted:"}.items():
+        listed = []
+        for row, column, target, p in report.suspects:
+            if (target > 0.5) == kind:
+                name = report.class_names[column] if report.class_names else f"class {column}"
+                listed.append(f"row {row} {name} (p={p:.3f})")
+        lines += [text] * bool(listed) + ["   " + ", ".join(listed[n : n + 4]) for n in range(0, len(listed), 4)]
+    return lines
+
+# %% ../nbs/api/diagnose.ipynb #draw-code
 def _optional(module, purpose, install="'asl_explainer[course]'"):
     "Import a module that the core package does without."
     try:
@@ -43,120 +146,106 @@ def _optional(module, purpose, install="'asl_explainer[course]'"):
         raise ImportError(f"{purpose} needs {module.partition('.')[0]}: pip install {install}") from error
 
 
-class Suspect(NamedTuple):
-    "A label that the model contradicts."
-
-    row: int
-    column: int  # The class
-    target: float
-    p: float  # The probability that the model predicts
-
-
-@dataclass(repr=False)
-class GradientReport:
-    "Where the gradient of a batch comes from. The tensors have one number per group, shape (4,), or shape (4, C) for a report per class."
-
-    settings: dict[str, Any]  # Of the loss
-    labels: Tensor  # Number of labels
-    gradient: Tensor  # Sum of |dL/dz|
-    p: Tensor  # Mean probability, NaN for an empty group
-    carriers: int  # Number of labels, those with the largest |dL/dz|, that hold nine tenths of the gradient
-    suspects: list[Suspect]  # The labels that the model contradicts, absent ones first, each kind in decreasing order
-
-    @property
-    def shares(self) -> Tensor:  # In the shape of `gradient`
-        "Each group's share of the gradient; 0 where the gradient is 0."
-        total = self.gradient.sum(0)
-        return self.gradient / torch.where(total > 0, total, 1)
-
-    @property
-    def of_negatives(self) -> Tensor:  # Shape (3,) or (3, C)
-        "How the gradient of the negatives divides among easy, hard and suspected ones; 0 where they have none."
-        total = self.gradient[1:].sum(0)
-        return self.gradient[1:] / torch.where(total > 0, total, 1)
-
-    def as_dict(self) -> dict[str, Any]:
-        "The report as numbers and lists, for JSON."
-        columns = {"labels": self.labels, "share": self.shares, "p": self.p}
-        groups = {group: {name: _plain(values[n]) for name, values in columns.items()} for n, group in enumerate(GROUPS)}
-        for group, share in zip(GROUPS[1:], self.of_negatives):
-            groups[group]["of negatives"] = _plain(share)
-        return {"settings": {name: _plain(value) for name, value in self.settings.items()}, "groups": groups, "carriers": self.carriers, "suspects": [suspect._asdict() for suspect in self.suspects]}
-
-    def figure(self):  # A matplotlib Figure
-        "Bar chart of the shares: one bar, or one per class."
-        return _bars({"gradient": self.shares} if self.shares.dim() == 1 else {f"class {n}": shares for n, shares in enumerate(self.shares.T)})
-
-    def __repr__(self):
-        settings = ", ".join(f"{name}={_plain(value)}" for name, value in self.settings.items())
-        lines = [f"gradient of {int(self.labels.sum()):,} labels with {settings}"]
-        if self.shares.dim() == 1:
-            lines.append(f"{'':20}{'labels':>12}{'mean p':>8}{'gradient':>10}{'of negatives':>14}")
-            parts = ["", *(f"{part:.1%}" for part in self.of_negatives)]
-            lines += [f"{group:20}{int(count):12,}{p:8.3f}{share:10.1%}{part:>14}" for group, count, p, share, part in zip(GROUPS, self.labels, self.p, self.shares, parts)]
-            lines.append(f"nine tenths of it from {self.carriers:,} labels, {self.carriers / max(1, int(self.labels.sum())):.1%} of all")
-        else:
-            lines.append(f"{'class':>5}{'positives':>11}" + "".join(f"{group.split()[0]:>11}" for group in GROUPS) + "   (number of positives; shares of the gradient)")
-            lines += [f"{n:5}{int(self.labels[0, n]):11,}" + "".join(f"{share:11.1%}" for share in shares) for n, shares in enumerate(self.shares.T)]
-        for kind, text in {False: "absent, but predicted:", True: "present, but not predicted:"}.items():
-            listed = [f"row {row} class {column} (p={p:.3f})" for row, column, target, p in self.suspects if (target > 0.5) == kind]
-            lines += [text] * bool(listed) + ["   " + ", ".join(listed[n : n + 4]) for n in range(0, len(listed), 4)]
-        return "\n".join(lines)
-
-
-def _plain(value):
-    "Convert tensors to numbers and NaN to None, for JSON."
-    if isinstance(value, Tensor):
-        return _plain(value.tolist())
-    if isinstance(value, list):
-        return [_plain(element) for element in value]
-    return None if value != value else value
-
-
-def _bars(shares):
-    "A horizontal bar for each name."
-    figure = _optional("matplotlib.figure", "drawing a report").Figure(figsize=(4.2, 1.6 + 0.35 * len(shares)), layout="constrained")
+def _bars(names, shares):
+    "A horizontal bar for each name, divided as the columns of `shares` say."
+    size = (4.2, 1.6 + 0.35 * len(names))
+    figure = _optional("matplotlib.figure", "drawing a report").Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
-    widths = torch.stack(list(shares.values()), dim=1)
-    starts = widths.cumsum(0) - widths
+    starts = shares.cumsum(0) - shares
     styles = [("#0072B2", ""), ("#EEBF99", "//"), ("#D55E00", ""), ("#CC79A7", "xx")]
-    for group, width, start, (color, hatch) in zip(GROUPS, widths, starts, styles):
-        axes.barh(list(shares), width, left=start, color=color, hatch=hatch, edgecolor="white", label=group)
+    places = range(len(names))
+    for group, width, start, (color, hatch) in zip(GROUPS, shares, starts, styles):
+        axes.barh(places, width, left=start, color=color, hatch=hatch, edgecolor="white", label=group)
+    axes.set_yticks(places, [name.replace("$", r"\$") for name in names])  # matplotlib sets text between $ as a formula
     axes.set(xlim=(0, 1), xlabel="share of the gradient")
     axes.invert_yaxis()
     axes.grid(False)
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return figure
 
+# %% ../nbs/api/diagnose.ipynb #chunks-code
+_CHUNK = 2**20  # labels processed at a time
+_MANY = 10**7  # labels above which progress is shown
 
-def _chunks(logits, targets, ignore_mask, settings) -> Iterator[tuple[int, Tensor, Tensor, Tensor | None, dict[str, Any]]]:
-    "The batch in chunks of rows, each with the index of its first row, and the rows of whatever has a row for each sample. A memory-mapped file is read chunk by chunk."
-    shapes = tuple(logits.shape), tuple(targets.shape)
-    if len(shapes[0]) != 2 or shapes[0] != shapes[1]:
-        raise ValueError(f"logits have shape {shapes[0]} and targets {shapes[1]}, expected the same shape (N, C)")
-    samples, classes = shapes[0]
+
+def _check_dense(name, x):
+    "Raises `TypeError` unless `x` is a dense tensor with numbers or an array."
+    if isinstance(x, Tensor) and (x.layout != torch.strided or x.is_quantized or x.is_meta):
+        raise TypeError(f"{name} are {x.dtype}, {x.layout}, on {x.device}, expected a dense tensor that holds numbers")
+    if not hasattr(x, "shape"):
+        raise TypeError(f"{name} are a {type(x).__name__}, expected a tensor or a NumPy array")
+
+
+def _check_batch(logits, targets):
+    "Raises `TypeError` or `ValueError` unless logits and targets have numbers for the same labels."
+    _check_dense("logits", logits)
+    _check_dense("targets", targets)
+    if not len(logits.shape):
+        raise ValueError("logits have shape (), expected (..., C)")
+    if logits.shape != targets.shape:
+        expected = f"expected the shape of logits, {tuple(logits.shape)}"
+        raise ValueError(f"targets have shape {tuple(targets.shape)}, {expected}")
+
+
+def _rows(x, rows):
+    "Some rows of a tensor or an array as a tensor on the CPU, without memory in common."
+    if isinstance(x, Tensor):
+        return x[rows].detach().clone().cpu()
+    return torch.as_tensor(x[rows].astype(x.dtype.newbyteorder("=")))
+
+
+def _rows_of_broadcast(x, rows, samples):
+    "The same of a tensor that broadcasts to the logits, whose leading dimensions are `samples`."
+    if x.dim() < 2:
+        return x.detach().clone().cpu()
+    indices = torch.unravel_index(torch.arange(rows.start, rows.stop, device=x.device), samples)
+    return x.detach().expand(*samples, x.shape[-1])[indices].cpu()
+
+
+def _steps(count, step, progress):
+    "The first row of each chunk; with a progress bar if stderr is a terminal and tqdm is installed."
+    steps = range(0, count, step)
+    try:
+        return _optional("tqdm", "a progress bar").tqdm(steps, disable=None) if progress else steps
+    except ImportError:
+        return steps
+
+# %% ../nbs/api/diagnose.ipynb #batch-chunks-code
+def _chunks(logits, targets, ignore_mask, settings, progress) -> Iterator[tuple[int, Tensor, Tensor, Tensor, Settings]]:
+    "The first row of each chunk, its logits, its targets, which of its labels count, and its settings."
+    *samples, classes = logits.shape
+    mask = None if ignore_mask is None else torch.as_tensor(number_or_tensor("ignore_mask", ignore_mask))
+    for name, x in settings.tensors.items() | ({} if mask is None else {"ignore_mask": mask}).items():
+        check_fits(name, x, logits.shape)
+    count = math.prod(samples)
+    if len(samples) != 1:
+        logits, targets = logits.reshape(count, classes), targets.reshape(count, classes)
     step = max(1, _CHUNK // max(classes, 1))
-    for start in range(0, samples, step):
-
-        def rows(x):
-            x = x[start : start + step]
-            return x.detach().clone().cpu() if isinstance(x, Tensor) else torch.as_tensor(x.copy())
-
-        z, y, ignored = rows(logits).float(), rows(targets), None if ignore_mask is None else rows(ignore_mask)
+    for start in _steps(count if classes else 0, step, progress and count * classes > _MANY):
+        rows = slice(start, min(start + step, count))
+        z, y = _rows(logits, rows), _rows(targets, rows)
+        check_batch(z, y)
+        mask_of_rows = None if mask is None else _rows_of_broadcast(mask, rows, samples)
+        ignored = ignored_labels(y, settings.ignore_index, mask_of_rows)
+        ignored = torch.zeros_like(y, dtype=torch.bool) if ignored is None else ignored
+        z = z.to(torch.promote_types(z.dtype, torch.float32)).masked_fill(ignored, 0)
         if not z.isfinite().all():
             row, column = (~z.isfinite()).nonzero()[0].tolist()
-            raise ValueError(f"logits contain {z[row, column].item()} in row {start + row}, class {column}, expected finite numbers")
-        yield start, z, y, ignored, {name: rows(x) if isinstance(x, Tensor) and x.dim() == 2 and len(x) == samples else x for name, x in settings.items()}
+            where = f"row {start + row}, class {column}"
+            raise ValueError(f"logits contain {z[row, column].item()} in {where}, expected finite numbers")
+        tensors = {name: _rows_of_broadcast(x, rows, samples) for name, x in settings.tensors.items()}
+        yield start, z, y, ~ignored, settings.but(**tensors, reduction="sum", ignore_index=None)
 
-
+# %% ../nbs/api/diagnose.ipynb #tally-code
 _BINS_PER_DECADE, _DECADES = 200, 40
+_BINS = _BINS_PER_DECADE * _DECADES
 
 
 def _sizes(gradient):
     "Count and sum of |dL/dz| in logarithmic bins, from small to large."
     size = gradient.double().flatten()
-    bins = ((size.log10() + _DECADES - 5) * _BINS_PER_DECADE).clamp(0, _DECADES * _BINS_PER_DECADE - 1).long()
-    return torch.stack([torch.bincount(bins, weights, _DECADES * _BINS_PER_DECADE) for weights in ((size > 0).double(), size)])
+    bins = ((size.log10() + _DECADES - 5) * _BINS_PER_DECADE).clamp(0, _BINS - 1).long()
+    return torch.stack([torch.bincount(bins, weights, _BINS) for weights in ((size > 0).double(), size)])
 
 
 def _carriers(sizes):
@@ -165,18 +254,21 @@ def _carriers(sizes):
     if sums[-1] == 0:
         return 0
     last = int((sums < 0.9 * sums[-1]).sum())
-    before = (counts[last - 1], sums[last - 1]) if last else (0.0, 0.0)
-    return math.ceil(before[0] + (0.9 * sums[-1] - before[1]) / (sums[last] - before[1]) * (counts[last] - before[0]))
+    before, sum_before = (counts[last - 1], sums[last - 1]) if last else (0.0, 0.0)
+    part = (0.9 * sums[-1] - sum_before) / (sums[last] - sum_before)
+    return math.ceil(before + part * (counts[last] - before))
 
 
-def _contradicted(p, y, counted, start, most):
-    "The most contradicted labels of a chunk, absent ones and present ones."
+def _contradicted(p, y, start, most):
+    "The most contradicted labels of a chunk, absent ones and present ones. Ignored ones have p = 0.5, which is none."
     found = []
     for present in [False, True]:
-        strength = torch.where(counted & ((y > 0.5) == present), 1 - p if present else p, 0).flatten()
+        strength = torch.where((y > 0.5) == present, 1 - p if present else p, 0).flatten()
         top = strength.topk(min(most, strength.numel()))
-        cells = [divmod(index, p.shape[1]) for value, index in zip(top.values.tolist(), top.indices.tolist()) if value > 0.5]
-        found += [Suspect(start + row, column, float(y[row, column]), p[row, column].item()) for row, column in cells]
+        for strength, index in zip(top.values.tolist(), top.indices.tolist()):
+            row, column = divmod(index, p.shape[1])
+            if strength > 0.5:
+                found.append(Suspect(start + row, column, float(y[row, column]), p[row, column].item()))
     return found
 
 
@@ -186,50 +278,75 @@ def _sorted(suspects, most):
     return sorted(absent, key=lambda s: -s.p)[:most] + sorted(present, key=lambda s: s.p)[:most]
 
 
+def _by_group(p, y, counted, gradient, easy, suspected):
+    "Number, sum of |dL/dz| and sum of p of the labels of each group, shape (3, 4, C)."
+    group = torch.where(y > 0.5, 0, 1 + (p >= easy).long() + (p > suspected))
+    in_group = torch.stack([(group == n) & counted for n in range(len(GROUPS))])
+    return torch.stack([(in_group * x.double()).sum(1) for x in (counted, gradient, p)])
+
+# %% ../nbs/api/diagnose.ipynb #options-code
+def _checked_options(logits, targets, easy, suspected, suspects, class_names):
+    "The names of the classes. Raises `TypeError` or `ValueError` for what does not fit."
+    if not 0 <= easy <= suspected <= 1:
+        raise ValueError(f"easy is {easy!r} and suspected {suspected!r}, expected 0 <= easy <= suspected <= 1")
+    if not isinstance(suspects, int) or suspects < 0:
+        raise ValueError(f"suspects is {suspects!r}, expected a number of labels, at least 0")
+    _check_batch(logits, targets)
+    if class_names is None:
+        return None
+    if isinstance(class_names, str):
+        raise TypeError(f"class_names is {class_names!r}, expected a name for each class")
+    if len(class_names) != logits.shape[-1]:
+        expected = f"expected one for each of {logits.shape[-1]} classes"
+        raise ValueError(f"class_names has {len(class_names)} names, {expected}")
+    return [str(name) for name in class_names]
+
+
+def _warn_of_probabilities(smallest, largest):
+    if 0 <= smallest < largest <= 1:
+        range_ = f"{smallest:.3g} and {largest:.3g}"
+        hint = "expected scores before the sigmoid, such as p.logit()"
+        warnings.warn(f"logits lie between {range_}, as probabilities do; {hint}", stacklevel=5)
+
+# %% ../nbs/api/diagnose.ipynb #report-function
 @torch.inference_mode(False)
 @torch.enable_grad()
 def gradient_report(
-    logits,  # Scores before the sigmoid, shape (N, C): a tensor or a NumPy array, which may be memory-mapped
+    logits,  # Scores before the sigmoid: a tensor or an array, which may be memory-mapped. (..., C); (C,) is one sample
     targets,  # Labels in the same shape: 1 positive, 0 negative, or in between
     *,
     per_class: bool = False,  # Report each class separately
     easy: float = 0.2,  # Negatives below this p are easy
     suspected: float = 0.9,  # Negatives above this p may be mislabeled
     suspects: int = 10,  # Number of contradicted labels to list, of absent ones and of present ones
-    ignore_index: float | Tensor | None = None,  # Targets with this value, which may be NaN, are ignored; or a boolean mask of them, shape (N, C)
+    class_names: Sequence[str] | None = None,  # Names of the C classes
+    ignore_index: float | Sequence[float] | None = None,  # Value or values of targets to leave out; NaN is one, too
+    ignore_mask: Tensor | None = None,  # True for each label to leave out, broadcast to the targets
+    progress: bool = False,  # Show a bar on a terminal above 10^7 labels, if tqdm is installed
     **settings,  # gamma_neg, gamma_pos, clip, eps and so on, as for `asymmetric_loss`
 ) -> GradientReport:
-    """Report where the gradient of asymmetric loss (arXiv 2009.14119) comes from on a batch of any size, chunk by chunk. It may be called without gradients, as in a validation step.
+    """Report where the gradient of asymmetric loss (arXiv 2009.14119) comes from, on a batch of any size.
 
-    Warns if the logits look like probabilities. Raises `ValueError` for shapes that do not match, logits that are not finite, targets outside [0, 1], or `easy` above `suspected`."""
-    if not 0 <= easy <= suspected <= 1:
-        raise ValueError(f"easy is {easy!r} and suspected {suspected!r}, expected 0 <= easy <= suspected <= 1")
-    if suspects < 0:
-        raise ValueError(f"suspects is {suspects!r}, expected a number of labels, at least 0")
-    settings = {name: _number_or_tensor(name, value) for name, value in {"gamma_neg": 4, "gamma_pos": 1, "clip": 0.05, **settings}.items()}
-    ignore_mask, ignore_index = (torch.as_tensor(ignore_index), None) if _is_mask(ignore_index) else (None, ignore_index)
-    if ignore_mask is not None and ignore_mask.shape != logits.shape:
-        raise ValueError(f"the mask of labels to ignore has shape {tuple(ignore_mask.shape)}, expected that of logits, {tuple(logits.shape)}")
-    sums, found = torch.zeros(3, len(GROUPS), *(logits.shape[1:] if per_class else ()), dtype=torch.float64), []
-    smallest, largest, sizes = math.inf, -math.inf, torch.zeros(2, _DECADES * _BINS_PER_DECADE, dtype=torch.float64)
-    for start, z, y, ignored, settings_of_rows in _chunks(logits, targets, ignore_mask, settings):
-        ignored = _ignored_labels(y, ignore_index, ignored)
-        counted = torch.ones_like(y, dtype=torch.bool) if ignored is None else ~ignored
-        loss = asymmetric_loss(z.requires_grad_(), y, ignore_index=ignored, **{**settings_of_rows, "reduction": "sum"})  # shares depend on no reduction
+    Warns if the logits look like probabilities. Raises the errors of `asymmetric_loss`, `TypeError` for tensors that
+    are not dense, and `ValueError` for logits that are not finite, or for options that contradict each other."""
+    names = _checked_options(logits, targets, easy, suspected, suspects, class_names)
+    shown = {"gamma_neg": 4, "gamma_pos": 1, "clip": 0.05} | settings
+    checked = Settings(**shown, ignore_index=ignore_index)
+    sums = torch.zeros(3, len(GROUPS), logits.shape[-1], dtype=torch.float64)
+    sizes, found, smallest, largest = torch.zeros(2, _BINS, dtype=torch.float64), [], math.inf, -math.inf
+    for start, z, y, counted, of_rows in _chunks(logits, targets, ignore_mask, checked, progress):
+        loss = loss_of_batch(z.requires_grad_(), y, of_rows, ~counted)
         gradient = torch.autograd.grad(loss, z)[0].abs()
-        z = z.detach()
-        p, positive = z.sigmoid(), y > 0.5
-        group = torch.where(positive, 0, 1 + (p >= easy).long() + (p > suspected))
-        in_group = torch.stack([(group == n) & counted for n in range(len(GROUPS))])
-        terms = torch.stack([in_group.double(), in_group * gradient.double(), in_group * p.double()])
-        sums += terms.sum(2) if per_class else terms.sum((2, 3))
-        sizes += _sizes(gradient * counted)
-        found = _sorted(found + _contradicted(p, y, counted, start, suspects), suspects)
-        smallest, largest = (bound(so_far, x.item()) for bound, so_far, x in zip((min, max), (smallest, largest), torch.aminmax(z)))
-    if 0 <= smallest < largest <= 1:
-        warnings.warn(f"logits lie between {smallest:.3g} and {largest:.3g}, as probabilities do; expected scores before the sigmoid, such as p.logit()", stacklevel=2)
-    labels, gradient, p = sums
-    return GradientReport(settings, labels, gradient, p / labels, _carriers(sizes), found)
+        p = z.detach().sigmoid()
+        sums += _by_group(p, y, counted, gradient, easy, suspected)
+        sizes += _sizes(gradient)
+        found = _sorted(found + _contradicted(p, y, start, suspects), suspects)
+        bounds = torch.aminmax(z.detach())
+        smallest, largest = min(smallest, bounds.min.item()), max(largest, bounds.max.item())
+    _warn_of_probabilities(smallest, largest)
+    labels, gradient, p = sums if per_class else sums.sum(2)
+    values = {name: getattr(checked, name) for name in shown}
+    return GradientReport(values, labels, gradient, p / labels, _carriers(sizes), found, names)
 
 # %% ../nbs/api/diagnose.ipynb #ladder-code
 LADDER = {
@@ -253,21 +370,25 @@ class Comparison:
 
     def figure(self):  # A matplotlib Figure
         "Bar chart of the shares, one bar per setting."
-        return _bars({name: report.shares for name, report in self.reports.items()})
+        shares = torch.stack([report.shares for report in self.reports.values()], dim=1)
+        return _bars(list(self.reports), shares)
 
     def __repr__(self):
         lines = [f"{'share of the gradient':24}" + "".join(f"{group.split()[0]:>11}" for group in GROUPS)]
-        return "\n".join(lines + [f"{name:24}" + "".join(f"{share:11.1%}" for share in report.shares) for name, report in self.reports.items()])
+        for name, report in self.reports.items():
+            lines.append(f"{name:24}" + "".join(f"{share:11.1%}" for share in report.shares))
+        return "\n".join(lines)
 
 
 def compare_settings(
     logits,  # As for `gradient_report`
     targets,  # As for `gradient_report`
     ladder: dict[str, dict[str, Any]] = LADDER,  # Settings of the loss by name
-    **options,  # `easy`, `suspected` and so on, as for `gradient_report`
+    **options,  # `easy`, `ignore_mask` and so on, as for `gradient_report`, for all settings
 ) -> Comparison:
     "Report where the gradient comes from under several settings. Raises the errors of `gradient_report`."
-    return Comparison({name: gradient_report(logits, targets, **settings, **options) for name, settings in ladder.items()})
+    reports = {name: gradient_report(logits, targets, **(settings | options)) for name, settings in ladder.items()}
+    return Comparison(reports)
 
 # %% ../nbs/api/diagnose.ipynb #suggest-code
 class Suggestion(NamedTuple):
@@ -283,27 +404,31 @@ def suggest_gamma_neg(
     gamma_neg: float = 4,  # The value used in training
     target: float = 0.1,  # Target gap between the mean p_t of negatives and of positives
     rate: float = 1.0,  # Step size
-    ignore_index: float | Tensor | None = None,  # Targets to ignore, as for `gradient_report`
+    **options,  # `ignore_index`, `ignore_mask` and `progress`, as for `gradient_report`
 ) -> Suggestion:
-    "One step of the adaptive rule (arXiv 2009.14119), between 0 and 8. Raises the errors of `gradient_report`, and `TypeError` or `ValueError` for a wrong `gamma_neg`."
-    if isinstance(gamma_neg, Tensor) and gamma_neg.dim():
-        raise TypeError(f"gamma_neg is a tensor of shape {tuple(gamma_neg.shape)}, expected a number")
-    _check_number("gamma_neg", gamma_neg, 0)
-    report = gradient_report(logits, targets, ignore_index=ignore_index, suspects=0)
-    positives, negatives = report.labels[0], report.labels[1:].sum()
+    """One step of the adaptive rule (arXiv 2009.14119), between 0 and 8, unless it is below a quarter.
+
+    Raises the errors of `gradient_report`, and `TypeError` or `ValueError` for a wrong `gamma_neg`."""
+    gamma_neg = gamma_neg.item() if isinstance(gamma_neg, Tensor) and not gamma_neg.dim() else gamma_neg
+    gamma_neg = number_or_tensor("gamma_neg", gamma_neg)
+    check_number("gamma_neg", gamma_neg, 0)
+    report = gradient_report(logits, targets, **(options | {"suspects": 0}))
+    positives, negatives = int(report.labels[0]), int(report.labels[1:].sum())
     if not (positives and negatives):
-        return Suggestion(float(gamma_neg), f"there are {int(positives)} positives and {int(negatives)} negatives: nothing to compare, so gamma_neg stays")
-    p_t_of_positives = report.p[0].item()
-    p_t_of_negatives = 1 - (report.p[1:].nan_to_num() * report.labels[1:]).sum().item() / negatives.item()
-    gap = p_t_of_negatives - p_t_of_positives
-    new = adapted(torch.tensor(float(gamma_neg)), torch.tensor(gap), target, rate, 0.0, max(8.0, float(gamma_neg))).item()
-    means = f"the mean p_t is {p_t_of_negatives:.2f} for negatives and {p_t_of_positives:.2f} for positives: the gap of {gap:.2f}"
-    if abs(rate * (gap - target)) < 0.25:
-        return Suggestion(float(gamma_neg), f"{means} is close to the target of {target:g}, so leave gamma_neg at {gamma_neg:g}")
-    means += f" is {'wider' if gap > target else 'narrower'} than {target:g}"
-    if abs(new - gamma_neg) < 0.25:
-        return Suggestion(float(gamma_neg), f"{means}, but gamma_neg is already near its bound, so leave gamma_neg at {gamma_neg:g}")
-    return Suggestion(new, f"{means}, so gamma_neg {'rises' if new > gamma_neg else 'falls'} from {gamma_neg:g} to {new:.2f}")
+        found = f"there are {positives} positives and {negatives} negatives"
+        return Suggestion(float(gamma_neg), f"{found}: nothing to compare, so gamma_neg stays")
+    of_negatives = 1 - (report.p[1:].nan_to_num() * report.labels[1:]).sum().item() / negatives
+    gap = of_negatives - report.p[0].item()
+    before = torch.tensor(float(gamma_neg))
+    new = adapted(before, torch.tensor(gap), target, rate, 0.0, max(8.0, before.item())).item()
+    means = f"the mean p_t is {of_negatives:.2f} for negatives and {report.p[0]:.2f} for positives"
+    compared = f"{means}: the gap is {gap:.2f} and its target {target:g}"
+    if abs(new - gamma_neg) >= 0.25:
+        way = "rises" if new > gamma_neg else "falls"
+        return Suggestion(new, f"{compared}, so gamma_neg {way} from {gamma_neg:g} to {new:.2f}")
+    bounded = abs(rate * (gap - target)) >= 0.25
+    small = "gamma_neg is at its bound" if bounded else f"gamma_neg would change by only {new - gamma_neg:+.2f}"
+    return Suggestion(float(gamma_neg), f"{compared}, but {small}, so leave it at {gamma_neg:g}")
 
 # %% ../nbs/api/diagnose.ipynb #calibrated-code
 @torch.inference_mode(False)
@@ -313,133 +438,19 @@ def calibrated(
     gamma_neg: float = 4,  # Of the loss that the model was trained with
     gamma_pos: float = 1,
     clip: float = 0.05,
+    disable_torch_grad_focal_loss: bool = False,  # Whether it treated the focusing weight as a constant
 ) -> Tensor:  # Float64, in the shape of `p`
-    """The frequency of positives at which the gradients of asymmetric loss (arXiv 2009.14119) on positives and negatives cancel at `p`.
+    """The frequency of positives at which the gradients of asymmetric loss (arXiv 2009.14119) on both sides cancel.
 
-    A model that has converged without regularization predicts `p` where this is the true frequency; p up to `clip` means 0. Early stopping and forgotten positives break the assumption. Raises `ValueError` for p outside [0, 1] and the errors of `asymmetric_loss`."""
+    A model that has converged without regularization predicts `p` where this is the true frequency; p up to `clip`
+    means 0. Early stopping and forgotten positives break the assumption. Raises `ValueError` for p outside [0, 1] and
+    the errors of `asymmetric_loss`."""
     p = torch.as_tensor(p, dtype=torch.float64).detach().clone()
     if not ((p >= 0) & (p <= 1)).all():
-        raise ValueError(f"p lies between {p.min().item():g} and {p.max().item():g}, expected probabilities from 0 to 1")
+        bounds = f"{p.min().item():g} and {p.max().item():g}"
+        raise ValueError(f"p lies between {bounds}, expected probabilities from 0 to 1")
+    settings = Settings(gamma_neg, gamma_pos, clip, 0.0, disable_torch_grad_focal_loss)
     z = p.clamp(1e-12, 1 - 1e-12).logit().requires_grad_()  # at 0 and 1 there is only a limit
-    forces = []
-    for target in (1.0, 0.0):
-        loss = asymmetric_loss(z, torch.full_like(z, target), gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip, eps=1e-300, reduction="sum")
-        forces.append(torch.autograd.grad(loss, z)[0].abs())
-    up, down = forces
+    losses = [loss_of_batch(z, torch.full_like(z, target), settings) for target in (1.0, 0.0)]
+    up, down = (torch.autograd.grad(loss, z)[0].abs() for loss in losses)
     return down / (up + down)
-
-# %% ../nbs/api/diagnose.ipynb #command-code
-_READERS = (".npy", ".npz", ".pt", ".csv", ".parquet")
-
-
-def _only(arrays, name):
-    "The only array of an archive, or the one with a name."
-    names = list(arrays)
-    if len(names) != 1 and name not in names:
-        raise ValueError(f"it holds {', '.join(names) or 'nothing'}, expected one array or one named {name}")
-    return arrays[names[0] if len(names) == 1 else name]
-
-
-def _is_header(row):
-    "Whether the first row of a CSV file is a header. The default header of pandas, 0, 1, 2 and so on, counts as one."
-    try:
-        numbers = [float(field) for field in row]
-    except ValueError:
-        return True
-    return len(row) > 2 and numbers == list(range(len(row)))
-
-
-def _read(path, name):
-    if path.suffix == ".pt":
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-        loaded = _only(loaded, name) if isinstance(loaded, dict) else loaded
-        if not isinstance(loaded, Tensor):
-            raise ValueError(f"it holds a {type(loaded).__name__}")
-        return loaded
-    np = _optional("numpy", f"reading {path.suffix} files")
-    if path.suffix == ".csv":
-        with path.open(encoding="utf-8-sig") as file:
-            header = _is_header(next(csv.reader(file), []))
-        with warnings.catch_warnings(action="ignore"):  # of an empty file
-            loaded = np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float32, skiprows=int(header), encoding="utf-8-sig")
-        if not loaded.size:
-            raise ValueError("it is empty")
-        return loaded
-    if path.suffix == ".parquet":
-        table = _optional("pyarrow.parquet", "reading .parquet files", "pyarrow").read_table(path)
-        return np.stack([column.to_numpy() for column in table.columns], axis=1).astype(np.float32)
-    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    return loaded if path.suffix == ".npy" else _only(loaded, name)
-
-
-def load_numbers(
-    path: Path,  # A file that ends in .npy, .npz, .pt, .csv or .parquet
-    name: str = "logits",  # The array to take from a file with several
-):  # A NumPy array, memory-mapped for .npy, or a tensor
-    "Read numbers from a file. Raises `ValueError` for another type or other contents, `ImportError` where a package is needed and missing."
-    path = Path(path)
-    if path.suffix not in _READERS:
-        raise ValueError(f"{path} ends in {path.suffix or 'nothing'}, expected {', '.join(_READERS[:-1])} or {_READERS[-1]}")
-    try:
-        return _read(path, name)
-    except (ImportError, OSError):
-        raise
-    except Exception as error:  # each library has its own for broken files
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise ValueError(f"{path} does not hold plain numbers: {reason}") from error
-
-
-def _parser():
-    parser = argparse.ArgumentParser(prog="asl-explainer", description="Analyze a batch with asymmetric loss.")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("diagnose", help="where the gradient of a batch comes from")
-    command.add_argument("logits", type=Path, help="scores before the sigmoid, shape (N, C): .npy, .npz, .pt, .csv or .parquet")
-    command.add_argument("targets", type=Path, help="labels in the same shape, 0 to 1")
-    for name, default in {"gamma-neg": 4.0, "gamma-pos": 1.0, "clip": 0.05, "eps": 1e-8}.items():
-        command.add_argument(f"--{name}", type=float, default=default, help=f"of the loss, default: {default:g}")
-    command.add_argument("--ignore-index", type=float, help="ignore targets with this value, which may be nan")
-    command.add_argument("--easy", type=float, default=0.2, metavar="P", help="negatives below this probability are easy, default: 0.2")
-    command.add_argument("--suspected", type=float, default=0.9, metavar="P", help="negatives above this probability may be mislabeled, default: 0.9")
-    command.add_argument("--suspects", type=int, default=10, metavar="N", help="list N contradicted labels of each kind, absent ones first, default: 10")
-    command.add_argument("--per-class", action="store_true", help="report each class separately")
-    command.add_argument("--compare", action="store_true", help="also compare settings from BCE to asymmetric loss and your own, and suggest a gamma_neg")
-    command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--figure", type=Path, help="draw the shares to a file, such as shares.png or shares.svg")
-    return parser
-
-
-def _diagnose(options):
-    "The results of the command, as JSON's types and as texts."
-    batch = load_numbers(options.logits, "logits"), load_numbers(options.targets, "targets")
-    settings = {name: getattr(options, name) for name in ("gamma_neg", "gamma_pos", "clip", "eps")}
-    groups = {name: getattr(options, name) for name in ("easy", "suspected", "ignore_index")}
-    shown = report = gradient_report(*batch, per_class=options.per_class, suspects=options.suspects, **groups, **settings)
-    results, texts = {"report": report.as_dict()}, [repr(report)]
-    if options.compare:
-        shown = compare_settings(*batch, LADDER | {"yours": settings}, suspects=0, **groups)
-        suggestion = suggest_gamma_neg(*batch, gamma_neg=options.gamma_neg, ignore_index=options.ignore_index)
-        results |= {"ladder": shown.as_dict(), "suggestion": suggestion._asdict()}
-        texts += [repr(shown), suggestion.reason]
-    if options.figure:
-        shown.figure().savefig(options.figure)
-    return results, texts
-
-
-def main(
-    arguments: list[str] | None = None,  # Command line, by default that of the program
-) -> int:  # Exit code: 0, or 1 after an error, which is reported in one line
-    "The command `asl-explainer`."
-    options = _parser().parse_args(arguments)
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            results, texts = _diagnose(options)
-        for message in {str(warning.message) for warning in caught if warning.category is UserWarning}:
-            print(f"asl-explainer: warning: {message}", file=sys.stderr)
-        print(json.dumps(results, indent=1) if options.json else "\n\n".join(texts), flush=True)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        print(f"asl-explainer: {error}", file=sys.stderr)
-        return 1
-    return 0

@@ -14,49 +14,56 @@ __all__ = ['asymmetric_weight', 'asymmetric_loss_reference', 'single_label_refer
 
 # %% ../nbs/api/equation.ipynb #weight
 def asymmetric_weight(
-    p: Tensor,  # Probability of each label, any shape
-    p_m: Tensor,  # The shifted probability, max(p - m, 0)
-    targets: Tensor,  # 1 for a positive, 0 for a negative; a value in between blends the two sides
-    gamma_neg: float,  # Focusing exponent of the negatives
-    gamma_pos: float,  # Focusing exponent of the positives
-) -> Tensor:  # The focusing weight of each label, in the shape of `p`
-    "Scale of each label's loss: (1 - p) ** gamma_pos for a positive, p_m ** gamma_neg for a negative (arXiv 2009.14119, equations 4 and 5)."
-    distance = targets * (1 - p) + (1 - targets) * p_m
+    error_pos: Tensor,  # 1 - p of each label, any shape
+    error_neg: Tensor,  # p_m of each label, the shifted probability max(p - m, 0)
+    targets: Tensor | float,  # 1 for a positive, 0 for a negative; a value in between blends the two sides
+    gamma_neg: float | Tensor,  # Focusing exponent of the negatives
+    gamma_pos: float | Tensor,  # Focusing exponent of the positives
+) -> Tensor:  # The focusing weight of each label, in the shape of the errors
+    "Factor of each label's loss: (1 - p) ** gamma_pos, or p_m ** gamma_neg (arXiv 2009.14119, equations 4 and 5)."
+    error = targets * error_pos + (1 - targets) * error_neg
     gamma = targets * gamma_pos + (1 - targets) * gamma_neg
-    # For 0 < gamma < 1 the slope of distance ** gamma at 0 is infinite; starting just above 0 keeps gradients finite.
-    return distance.clamp(min=torch.finfo(distance.dtype).tiny) ** gamma
+    # For 0 < gamma < 1 the slope of error ** gamma at 0 is infinite; starting just above 0 keeps gradients finite.
+    return error.clamp(min=torch.finfo(error.dtype).tiny) ** gamma
 
 # %% ../nbs/api/equation.ipynb #reference
 def asymmetric_loss_reference(
     logits: Tensor,  # Scores before the sigmoid, any shape, floating point
-    targets: Tensor,  # Labels in the same shape: 1 present, 0 absent
-    gamma_neg: float = 4,  # Focusing exponent of the negatives, at least 0
-    gamma_pos: float = 1,  # Focusing exponent of the positives, at least 0
-    clip: float = 0.05,  # Probability margin m of the negatives, in [0, 1)
+    targets: Tensor,  # Labels in the same shape: 1 present, 0 absent, or in between
+    gamma_neg: float | Tensor = 4,  # Focusing exponent of the negatives, at least 0
+    gamma_pos: float | Tensor = 1,  # Focusing exponent of the positives, at least 0
+    clip: float | Tensor = 0.05,  # Probability margin m of the negatives, in [0, 1)
     eps: float = 1e-8,  # Smallest argument that a logarithm is given
     disable_torch_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
-    shift_focus: bool = True,  # Weigh negatives by the shifted probability, as the paper does, or by p itself
-    pos_weight: float | None = None,  # Factor of the positive term
+    shift_focus: bool = True,  # Weight negatives by the shifted probability, as the paper does, or by p itself
+    pos_weight: float | Tensor | None = None,  # Factor of the positive term
+    soft_targets: str = "blend",  # For targets in between: `'blend'` the sides' weights, or `'mixture'` of their losses
 ) -> Tensor:  # Loss of each label, in the shape of `logits`
-    "The asymmetric loss of each label (arXiv 2009.14119, equations 4 to 6), with a finite gradient for every gamma from 0 up."
-    p = logits.sigmoid()
+    "The asymmetric loss of each label (arXiv 2009.14119, equations 4 to 6), with a finite gradient for every gamma."
+    smallest = torch.finfo(logits.dtype).min / 1e6  # infinity times a target or a slope of 0 would be NaN
+    log_p, log_not_p = (F.logsigmoid(x).clamp(min=smallest) for x in (logits, -logits))
+    p, not_p = log_p.exp(), log_not_p.exp()  # both to the last digit, where 1 - p would round
     p_m = (p - clip).clamp(min=0)
-    log_p = F.logsigmoid(logits)
-    log_not_p_m = torch.logaddexp(F.logsigmoid(-logits), torch.as_tensor(clip, dtype=logits.dtype, device=logits.device).log()).clamp(max=0)
+    # Numbers become tensors on the device of the logits, by an operation that a GPU need not be waited for.
+    m, floor = (x.to(logits) if isinstance(x, Tensor) else logits.new_full((), x) for x in (clip, eps))
+    log_not_p_m = torch.logaddexp(log_not_p, m.log()).clamp(max=0)
 
-    lowest = torch.as_tensor(eps, dtype=logits.dtype, device=logits.device).log()
-    positive = targets if pos_weight is None else targets * pos_weight
-    cross_entropy = positive * -log_p.clamp(min=lowest) + (1 - targets) * -log_not_p_m.clamp(min=lowest)
+    lowest = floor.log().clamp(min=smallest)
+    positive = -log_p.clamp(min=lowest) * (1 if pos_weight is None else pos_weight)
+    negative = -log_not_p_m.clamp(min=lowest)
 
-    weight = asymmetric_weight(p, p_m if shift_focus else p, targets, gamma_neg, gamma_pos)
-    return cross_entropy * (weight.detach() if disable_torch_grad_focal_loss else weight)
+    of_sides = (targets, targets) if soft_targets == "blend" else (1.0, 0.0)
+    error_neg = p_m if shift_focus else p
+    weights = [asymmetric_weight(not_p, error_neg, side, gamma_neg, gamma_pos) for side in of_sides]
+    weight_pos, weight_neg = (w.detach() for w in weights) if disable_torch_grad_focal_loss else weights
+    return targets * weight_pos * positive + (1 - targets) * weight_neg * negative
 
 # %% ../nbs/api/equation.ipynb #single-reference
 def single_label_reference(
     logits: Tensor,  # Scores before the softmax, shape (..., C), floating point
     is_target: Tensor,  # 1 for the right class of each sample, 0 for the others, in the shape of `logits`
-    gamma_pos: float = 1,  # Focusing exponent of the target class, at least 0
-    gamma_neg: float = 4,  # Focusing exponent of the other classes, at least 0
+    gamma_pos: float | Tensor = 1,  # Focusing exponent of the target class, at least 0
+    gamma_neg: float | Tensor = 4,  # Focusing exponent of the other classes, at least 0
     eps: float = 0.1,  # Label smoothing: the share of the target spread over all classes, in [0, 1)
 ) -> Tensor:  # What each class adds to the loss of its sample, in the shape of `logits`
     "The parts of the single-label loss: the asymmetric weight (arXiv 2009.14119) on smoothed cross-entropy."
@@ -65,4 +72,4 @@ def single_label_reference(
     # A class that is ruled out by a logit of minus infinity adds nothing, unless it is the target.
     log_p = torch.where((log_p < torch.finfo(logits.dtype).min) & (is_target == 0), 0.0, log_p)
     smoothed = is_target * (1 - eps) + eps / logits.shape[-1]
-    return -smoothed * asymmetric_weight(p, p, is_target, gamma_neg, gamma_pos) * log_p
+    return -smoothed * asymmetric_weight(1 - p, p, is_target, gamma_neg, gamma_pos) * log_p

@@ -7,332 +7,194 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from . import sharded
+from .closed_form import closed_form_loss
 from .equation import single_label_reference
-from .fast import Settings, _has_values, _in_range, check_targets, fast_asymmetric_loss
+from .settings import HALF, HasSettings, Settings, check_batch, check_fits, check_targets
+from .settings import clamped_targets, ignored_labels, numbers_by_position, readable
 
 # %% auto #0
-__all__ = ['AsymmetricLossMultiLabel', 'asymmetric_loss', 'AsymmetricLossSingleLabel']
+__all__ = ['AsymmetricLossMultiLabel', 'asymmetric_loss', 'loss_of_batch', 'reduced', 'AsymmetricLossSingleLabel']
 
 # %% ../nbs/api/losses.ipynb #multi-code
-class _Settings(nn.Module):
-    "A module whose settings are checked when they are assigned, and are buffers if they are tensors from the start."
-
-    settings: tuple[str, ...]  # Their names
-    reductions: tuple[str, ...]  # What `reduction` may be
-
-    def __setattr__(self, name, value):
-        if name in getattr(self, "settings", ()):
-            value = _checked(name, value, self.reductions)
-            if not hasattr(self, name) and isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
-                return self.register_buffer(name, value)
-            if name in self._buffers and not isinstance(value, Tensor) or name in self._parameters and not isinstance(value, nn.Parameter):
-                delattr(self, name)
-        super().__setattr__(name, value)
-
-    def extra_repr(self) -> str:
-        "The settings, for `print`."
-        shown = {name: getattr(self, name) for name in self.settings}
-        return ", ".join(f"{name}={list(value.shape) if isinstance(value, Tensor) and value.dim() else repr(value)}" for name, value in shown.items())
-
-
-class AsymmetricLossMultiLabel(_Settings):
+class AsymmetricLossMultiLabel(HasSettings):
     """Asymmetric loss for labels that are present or absent independently of each other (arXiv 2009.14119).
 
-    Raises `TypeError` for a setting that is not a number or logits that are not floating point, `ValueError` for a
-    setting out of range, shapes that do not fit, or targets outside [0, 1]."""
+    Raises `TypeError` for a setting of a wrong type or logits that are not floating point, `ValueError` for a setting
+    out of range, shapes that do not fit, or, in an eager call on a CPU, targets outside [0, 1]."""
 
-    # Declared for type checkers, which take every registered buffer for a tensor.
-    gamma_neg: float | Tensor
-    gamma_pos: float | Tensor
-    clip: float | Tensor
-    eps: float
-    disable_torch_grad_focal_loss: bool
-    smoothing: float
-    reduction: str
-    weight: float | Tensor | None
-    pos_weight: float | Tensor | None
-    ignore_index: float | None
-    shift_focus: bool
-
+    @numbers_by_position
     def __init__(
         self,
-        gamma_neg: float | Sequence[float] | Tensor = 4,  # Focusing exponent of the negatives, at least 0; a tensor broadcasts to the logits
-        gamma_pos: float | Sequence[float] | Tensor = 1,  # Focusing exponent of the positives, likewise
-        clip: float | Sequence[float] | Tensor | None = 0.05,  # Probability margin m of the negatives, in [0, 1), likewise; None means 0
+        gamma_neg: float | Sequence[float] | Tensor = 4,  # Exponent of the negatives, at least 0; broadcasts
+        gamma_pos: float | Sequence[float] | Tensor = 1,  # Exponent of the positives, likewise
+        *,
+        clip: float | Sequence[float] | Tensor | None = 0.05,  # Margin m of the negatives' probability, in [0, 1)
         eps: float = 1e-8,  # Smallest argument that a logarithm is given, in [0, 1); 0 is exact
         disable_torch_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
         smoothing: float = 0.0,  # Label smoothing, in [0, 1): moves each target towards 0.5 by this share
-        reduction: str = "sum",  # `'sum'`, `'mean'` of the labels left, `'batchmean'` (sum by first dimension), or `'none'`
-        weight: float | Sequence[float] | Tensor | None = None,  # Factor of each label's loss, at least 0, broadcast to the logits
-        pos_weight: float | Sequence[float] | Tensor | None = None,  # Factor of the positive term, at least 0, broadcast to the logits
-        ignore_index: float | None = None,  # Value of the targets that are left out; may be NaN
+        reduction: str = "sum",  # `'sum'`, `'mean'` of the labels left, `'batchmean'` (sum / first dimension), `'none'`
+        weight: float | Sequence[float] | Tensor | None = None,  # Factor of each label's loss, at least 0, broadcast
+        pos_weight: float | Sequence[float] | Tensor | None = None,  # Factor of the positive term, likewise
+        ignore_index: float | Sequence[float] | None = None,  # Value or values of targets to leave out; NaN is one, too
         shift_focus: bool = True,  # Weight negatives by the shifted probability, or by p itself
+        soft_targets: str = "blend",  # In between 0 and 1, `'blend'` the sides' weights, or `'mixture'` of their losses
     ):
-        given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        super().__init__()
-        self.settings, self.reductions = tuple(given), _REDUCTIONS
-        for name, value in given.items():
-            setattr(self, name, value)
+        super().__init__(**{name: value for name, value in locals().items() if name not in ("self", "__class__")})
 
     def forward(
         self,
-        logits: Tensor,  # Scores before the sigmoid, any shape, floating point
-        targets: Tensor,  # Labels in the same shape: 1 present, 0 absent, or in between
-        ignore_mask: Tensor | None = None,  # True for each label to leave out of this batch, in addition to those that `ignore_index` marks
+        input: Tensor,  # Logits: scores before the sigmoid, any shape, floating point; half precision becomes float32
+        target: Tensor,  # Labels in the same shape: 1 present, 0 absent, or in between; of any type
+        ignore_mask: Tensor | None = None,  # True for each label to leave out, broadcast to the logits
+        *,
+        weight: Tensor | None = None,  # Factor of each label's loss in this batch, in place of the module's
     ) -> Tensor:  # The loss: one number, or the logits' shape for `reduction='none'`
         "The loss of a batch."
-        return _loss_of_batch(logits, targets, ignore_mask, **{name: getattr(self, name) for name in self.settings})
+        settings = self.current() if weight is None else self.current(weight=weight)
+        return loss_of_batch(input, target, settings, ignore_mask)
 
 # %% ../nbs/api/losses.ipynb #asymmetric-loss
 def asymmetric_loss(
-    logits: Tensor,  # Scores before the sigmoid, any shape, floating point; half precision is computed in float32
-    targets: Tensor,  # Labels in the same shape: 1 present, 0 absent, or in between; not necessarily floating point
+    logits: Tensor,  # Scores before the sigmoid, any shape, floating point; half precision becomes float32
+    targets: Tensor,  # Labels in the same shape: 1 present, 0 absent, or in between; of any type
     *,
-    gamma_neg: float | Sequence[float] | Tensor = 4,  # Focusing exponent of the negatives, at least 0; a tensor broadcasts to the logits
-    gamma_pos: float | Sequence[float] | Tensor = 1,  # Focusing exponent of the positives, likewise
-    clip: float | Sequence[float] | Tensor | None = 0.05,  # Probability margin m of the negatives, in [0, 1), likewise; None means 0
-    eps: float = 1e-8,  # Smallest argument that a logarithm is given, in [0, 1); 0 is exact
-    disable_torch_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
-    smoothing: float = 0.0,  # Label smoothing, in [0, 1): moves each target towards 0.5 by this share
-    weight: float | Sequence[float] | Tensor | None = None,  # Factor of each label's loss, at least 0, broadcast to the logits
-    pos_weight: float | Sequence[float] | Tensor | None = None,  # Factor of the positive term, at least 0, broadcast to the logits
-    ignore_index: float | Tensor | None = None,  # Value of the targets that are left out, which may be NaN, or a boolean mask of them
-    shift_focus: bool = True,  # Weight negatives by the shifted probability, or by p itself
-    reduction: str = "sum",  # `'sum'`, `'mean'` of the labels left, `'batchmean'` (sum by first dimension), or `'none'`
+    gamma_neg: float | Sequence[float] | Tensor = 4,  # The settings are those of `AsymmetricLossMultiLabel`
+    gamma_pos: float | Sequence[float] | Tensor = 1,
+    clip: float | Sequence[float] | Tensor | None = 0.05,
+    eps: float = 1e-8,
+    disable_torch_grad_focal_loss: bool = False,
+    smoothing: float = 0.0,
+    reduction: str = "sum",
+    weight: float | Sequence[float] | Tensor | None = None,
+    pos_weight: float | Sequence[float] | Tensor | None = None,
+    ignore_index: float | Sequence[float] | None = None,
+    shift_focus: bool = True,
+    soft_targets: str = "blend",
+    ignore_mask: Tensor | None = None,  # True for each label to leave out, broadcast to the logits
 ) -> Tensor:  # The loss: one number, or the logits' shape for `reduction='none'`
-    """The asymmetric loss of a batch (arXiv 2009.14119, equations 4 to 6).
-
-    Raises `TypeError` for a setting that is not a number or logits that are not floating point, `ValueError` for a
-    setting out of range, shapes that do not fit, or targets outside [0, 1]."""
-    ignore_mask, ignore_index = (ignore_index, None) if _is_mask(ignore_index) else (None, ignore_index)
-    settings = {
-        "gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "clip": clip, "eps": eps, "disable_torch_grad_focal_loss": disable_torch_grad_focal_loss,
-        "smoothing": smoothing, "weight": weight, "pos_weight": pos_weight, "ignore_index": ignore_index, "shift_focus": shift_focus, "reduction": reduction,
-    }  # fmt: skip
-    return _loss_of_batch(logits, targets, ignore_mask, **{name: _checked(name, value) for name, value in settings.items()})
+    "The asymmetric loss of a batch (arXiv 2009.14119, equations 4 to 6). Raises the errors of the module."
+    given: tuple[Any, ...] = (
+        gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, smoothing, reduction, weight, pos_weight,
+        ignore_index, shift_focus, soft_targets,
+    )  # fmt: skip
+    return loss_of_batch(logits, targets, Settings(*given), ignore_mask)
 
 # %% ../nbs/api/losses.ipynb #functional
-def _is_mask(ignore_index):
-    "Whether the labels to leave out are given one by one, by a tensor or an array."
-    return not (ignore_index is None or type(ignore_index) in (int, float)) and getattr(ignore_index, "ndim", 0) > 0
-
-
-def _ignored_labels(targets, ignore_index, ignore_mask=None):
-    "A mask of the labels that are left out, or None if all of them count."
-    ignore_mask = None if ignore_mask is None else torch.as_tensor(ignore_mask, device=targets.device)
-    if ignore_mask is not None and (ignore_mask.dtype != torch.bool or ignore_mask.shape != targets.shape):
-        raise ValueError(
-            f"the mask of labels to ignore is {ignore_mask.dtype} in shape {tuple(ignore_mask.shape)}, "
-            f"expected torch.bool in the shape of targets, {tuple(targets.shape)}"
-        )
-    if ignore_index is None:
-        return ignore_mask
-    targets = targets if targets.is_floating_point() else targets.long()  # as an 8-bit number, 255 equals -1
-    marked = targets == ignore_index if ignore_index == ignore_index else targets.isnan()  # only NaN differs from itself
-    return marked if ignore_mask is None else marked | ignore_mask
-
-
-def _reduce_sum(total, shape, ignored, reduction, over_all=lambda x: x):
-    "A summed loss, divided as `reduction` asks; the mean of no labels is 0. `over_all` adds up what several processes count."
-    if reduction == "sum":
-        return total
-    if reduction == "mean" and ignored is not None:
-        return total / over_all((~ignored).sum()).clamp(min=1)
-    return total / max(math.prod(shape if reduction == "mean" else shape[:1]), 1)
-
-
-def _reduce(loss, weight, ignored, reduction):
-    "Weight each label's loss, drop those that do not count, and reduce."
-    loss = loss if weight is None else loss * weight
-    loss = loss if ignored is None else loss * ~ignored
-    return loss if reduction == "none" else _reduce_sum(loss.sum(), loss.shape, ignored, reduction)
-
-
-_HALF = (torch.float16, torch.bfloat16)
-
-
-def _at_least_single(logits):
-    "Half precision has too few digits for probabilities near 0 and 1."
-    return logits.float() if logits.dtype in _HALF else logits
-
-
-def _loss_of_batch(
-    logits, targets, ignore_mask, gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, smoothing, reduction, weight, pos_weight, ignore_index, shift_focus
-):
-    _check_logits(logits)
+def loss_of_batch(logits: Tensor, targets: Tensor, settings: Settings, ignore_mask: Tensor | None = None) -> Tensor:
+    "The loss of a batch with settings that are checked."
+    check_batch(logits, targets)
     if targets.shape != logits.shape:
-        raise ValueError(f"targets have shape {tuple(targets.shape)}, expected the shape of logits, {tuple(logits.shape)}")
-    settings = Settings(gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, shift_focus, 1.0 if pos_weight is None else pos_weight)
-    has_tensors = any(isinstance(x, Tensor) for x in (weight, *settings))
-    if has_tensors:
-        _check_fits(logits, weight=weight, **dict(zip(Settings._fields, settings)))
-    if hasattr(logits, "device_mesh"):
-        return _loss_of_shards(logits, targets, ignore_mask, ignore_index, smoothing, weight, settings, reduction)
-
-    ignored = _ignored_labels(targets, ignore_index, ignore_mask)
-    z = _at_least_single(logits)
+        expected = f"expected the shape of logits, {tuple(logits.shape)}"
+        raise ValueError(f"targets have shape {tuple(targets.shape)}, {expected}")
+    for name, tensor in settings.tensors.items():
+        check_fits(name, tensor, logits.shape)
+    if sharded.is_sharded(logits):
+        return sharded.loss_of_shards(loss_of_batch, reduced, logits, targets, settings, ignore_mask)
+    ignored = ignored_labels(targets, settings.ignore_index, ignore_mask)
+    z = logits.float() if logits.dtype in HALF else logits
     if ignored is not None:  # whatever is there, NaN included, has neither loss nor gradient
         z, targets = z.masked_fill(ignored, 0), targets.masked_fill(ignored, 0)
     y = targets.to(z.dtype)
-    if smoothing or targets.dtype in _HALF:
-        y = _in_range(y, targets.dtype)
-        y = y * (1 - smoothing) + 0.5 * smoothing
-    if has_tensors:
-        weight, *settings = (x.to(z) if isinstance(x, Tensor) else x for x in (weight, *settings))
-        settings = Settings(*settings)
-    if weight is None and ignored is None and reduction != "none":
-        return _reduce_sum(fast_asymmetric_loss(z, y, settings, summed=True), z.shape, None, reduction)
-    return _reduce(fast_asymmetric_loss(z, y, settings, summed=False), weight, ignored, reduction)
-
-# %% ../nbs/api/losses.ipynb #shards
-def _as_shards(x, logits):
-    "A tensor that broadcasts to distributed logits, divided over the processes as they are."
-    from torch.distributed.tensor import DTensor, Replicate, Shard
-
-    if not hasattr(x, "device_mesh"):
-        x = DTensor.from_local(x, logits.device_mesh, [Replicate()] * logits.device_mesh.ndim, run_check=False)
-    missing = logits.dim() - x.dim()
-    along = [p.dim - missing if p.is_shard() else -1 for p in logits.placements]
-    return x.redistribute(placements=[Shard(dim) if dim >= 0 and x.shape[dim] == logits.shape[dim + missing] else Replicate() for dim in along])
+    if settings.smoothing or targets.dtype in HALF:
+        y = clamped_targets(y, targets.dtype) * (1 - settings.smoothing) + 0.5 * settings.smoothing
+    if settings.tensors:
+        settings = settings.but(**{name: x.to(z) for name, x in settings.tensors.items()})
+    summed = settings.weight is None and ignored is None and settings.reduction != "none"
+    weight, of_formula = settings.weight, settings if settings.weight is None else settings.but(weight=None)
+    loss = closed_form_loss(z, y, of_formula, summed)
+    loss = loss if weight is None else loss * weight
+    if ignored is None:
+        return reduced(loss, settings.reduction, z.shape)
+    return reduced(loss * ~ignored, settings.reduction, z.shape, counted=(~ignored).sum())
 
 
-def _loss_of_shards(logits, targets, ignore_mask, ignore_index, smoothing, weight, settings, reduction):
-    "The loss of distributed logits: a tensor with one number on each process, or a `DTensor` for each label's loss."
-    from torch.distributed.tensor import DTensor, Partial, Replicate
-
-    logits = logits.redistribute(placements=[Replicate() if p.is_partial() else p for p in logits.placements])
-    z, (y, ignore_mask, weight, *settings) = logits.to_local(), (_as_shards(x, logits).to_local() if isinstance(x, Tensor) else x for x in (targets, ignore_mask, weight, *settings))
-    local = dict(zip(Settings._fields, settings), smoothing=smoothing, weight=weight, ignore_index=ignore_index)
+def reduced(loss: Tensor, reduction: str, shape: Sequence[int], counted: Tensor | None = None) -> Tensor:
+    "A loss, of each label or summed, reduced over a shape of which some labels are `counted`; the mean of none is 0."
     if reduction == "none":
-        return DTensor.from_local(_loss_of_batch(z, y, ignore_mask, **local, reduction="none"), logits.device_mesh, logits.placements, shape=logits.shape, stride=logits.stride())
-
-    def over_all(total):
-        return DTensor.from_local(total, logits.device_mesh, [Partial() if p.is_shard() else p for p in logits.placements]).full_tensor()
-
-    total = over_all(_loss_of_batch(z, y, ignore_mask, **local, reduction="sum"))
-    ignored = _ignored_labels(y, ignore_index, ignore_mask)
-    return _reduce_sum(total, logits.shape, ignored, reduction, over_all)
-
-# %% ../nbs/api/losses.ipynb #check-code
-_REDUCTIONS = ("sum", "mean", "batchmean", "none")
-_RANGES = {name: (0, math.inf) for name in ("gamma_neg", "gamma_pos", "weight", "pos_weight")} | {name: (0, 1) for name in ("clip", "eps", "smoothing")}
-_NOT_FOR_EACH_LABEL = ("eps", "smoothing")
-
-
-def _check_number(name, value, low, high=math.inf):
-    "Raise unless low <= value < high, for a number or for each number of a tensor."
-    bounds = f"a finite number at least {low}" if high == math.inf else f"a number in [{low}, {high})"
-    if isinstance(value, Tensor) and name not in _NOT_FOR_EACH_LABEL:
-        if _has_values(value) and not (in_range := (value >= low) & (value < high)).all():
-            raise ValueError(f"{name} contains {value[~in_range][0].item():g}, expected {bounds} for each label")
-    elif not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{name} is {value!r}, expected a number")
-    elif not low <= value < high:
-        raise ValueError(f"{name} is {value!r}, expected {bounds}")
-
-
-def _number_or_tensor(name, value):
-    "A setting as torch takes it: a Python number for one of NumPy's, a tensor for a list or an array."
-    if type(value) in (int, float, bool) or isinstance(value, Tensor):
-        return value
-    if isinstance(value, (list, tuple)) or hasattr(value, "ndim") and (value.ndim or torch.compiler.is_compiling()):
-        try:
-            return torch.as_tensor(value.copy() if hasattr(value, "ndim") else value)
-        except (TypeError, ValueError, RuntimeError):
-            raise TypeError(f"{name} is {value!r}, expected numbers") from None
-    return value.item() if hasattr(value, "item") else value
-
-
-def _check_reduction(reduction, known=_REDUCTIONS):
-    if reduction not in known:
-        raise ValueError(f"reduction is {reduction!r}, expected one of {', '.join(map(repr, known))}")
-
-
-def _checked(name, value, reductions=_REDUCTIONS):
-    "A setting, once it is known to be what its name asks for."
-    if name == "reduction":
-        _check_reduction(value, reductions)
-    if name == "ignore_index":
-        value = _number_or_tensor(name, value)
-        if value is not None and (not isinstance(value, Real) or isinstance(value, bool)):
-            raise TypeError(f"ignore_index is {value!r}, expected a number or None; the module takes a mask of labels with each batch, as ignore_mask")
-    if name not in _RANGES or value is None and name in ("weight", "pos_weight"):
-        return value
-    value = 0.0 if value is None and name == "clip" else _number_or_tensor(name, value)
-    _check_number(name, value, *_RANGES[name])
-    return value
-
-
-def _check_logits(logits):
-    if not torch.is_floating_point(logits):
-        raise TypeError(f"logits are {logits.dtype}, expected floating point, such as torch.float32")
-
-
-def _check_fits(logits, **settings):
-    "Raise unless each tensor among the settings broadcasts to the shape of the logits."
-    for name, value in settings.items():
-        if isinstance(value, Tensor):
-            shapes = tuple(value.shape), tuple(logits.shape)
-            if len(shapes[0]) > len(shapes[1]) or any(a not in (1, b) for a, b in zip(shapes[0][::-1], shapes[1][::-1])):
-                raise ValueError(f"{name} has shape {shapes[0]}, expected one that broadcasts to the shape of logits, {shapes[1]}")
+        return loss
+    total = loss.sum() if loss.dim() else loss
+    if reduction == "mean" and counted is not None:
+        return total / counted.clamp(min=1)
+    return total if reduction == "sum" else total / max(math.prod(shape if reduction == "mean" else shape[:1]), 1)
 
 # %% ../nbs/api/losses.ipynb #single-code
-class AsymmetricLossSingleLabel(_Settings):
-    """Asymmetric loss for one right class among many: softmax, focusing weights, label smoothing.
+class AsymmetricLossSingleLabel(HasSettings):
+    """Asymmetric loss for one right class among many: softmax, focusing weights, label smoothing (arXiv 2009.14119).
 
-    Raises `TypeError` for a setting that is not a number, logits that are not floating point or targets that are not
-    integers, `ValueError` for a setting out of range, targets in a wrong shape or an index that is no class."""
+    Raises `TypeError` for a setting of a wrong type or logits that are not floating point, `ValueError` for a setting
+    out of range, targets in a wrong shape or, in an eager call on a CPU, an index that is no class."""
 
-    gamma_pos: float
-    gamma_neg: float
-    eps: float
-    reduction: str
-    weight: Tensor | None
-    ignore_index: int | None
-
+    @numbers_by_position
     def __init__(
         self,
-        gamma_pos: float = 1,  # Focusing exponent of the target class, at least 0
-        gamma_neg: float = 4,  # Focusing exponent of the other classes, at least 0
+        gamma_pos: float | Tensor = 1,  # Focusing exponent of the target class, at least 0
+        gamma_neg: float | Tensor = 4,  # Focusing exponent of the other classes, at least 0
         eps: float = 0.1,  # Label smoothing: the share of the target spread over all classes, in [0, 1)
+        *,
         reduction: str = "mean",  # `'mean'` of the samples left, `'sum'`, or `'none'` for the loss of each sample
-        weight: Sequence[float] | Tensor | None = None,  # Factor of each class's part of the loss, at least 0, shape (C,)
-        ignore_index: int | None = None,  # Value of the targets whose samples are left out
+        weight: float | Sequence[float] | Tensor | None = None,  # Factor of each class's part, at least 0, shape (C,)
+        ignore_index: int | Sequence[int] | None = None,  # Value or values of the targets whose samples are left out
+        dim: int = -1,  # Dimension of the classes; 1 for images, as in shape (N, C, H, W)
     ):
-        given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        super().__init__()
-        self.settings, self.reductions = tuple(given), ("mean", "sum", "none")
-        for name, value in given.items():
-            setattr(self, name, value)
+        if type(dim) is not int:
+            raise TypeError(f"dim is {dim!r}, expected a whole number")
+        settings = {name: value for name, value in locals().items() if name not in ("self", "__class__", "dim")}
+        super().__init__(**settings)
+        self.dim = dim
+
+    def current(self, **instead: Any) -> Settings:
+        settings = super().current(**instead)
+        marks = settings.ignore_index if isinstance(settings.ignore_index, tuple) else (settings.ignore_index,)
+        if settings.reduction == "batchmean":
+            raise ValueError("reduction is 'batchmean', expected one of 'mean', 'sum', 'none'")
+        if not all(mark is None or type(mark) is int for mark in marks):
+            raise TypeError(f"ignore_index is {settings.ignore_index!r}, expected whole numbers, as class indices are")
+        return settings
 
     def forward(
         self,
-        logits: Tensor,  # Scores before the softmax, shape (..., C), floating point
-        targets: Tensor,  # Index of the right class, integers from 0 to C - 1, shape (...)
-    ) -> Tensor:  # The loss: one number, or the targets' shape for `reduction='none'`
+        input: Tensor,  # Logits: scores before the softmax, shape (..., C), floating point
+        target: Tensor,  # Class indices from 0 to C - 1, shape (...), or a probability of each class, shape (..., C)
+    ) -> Tensor:  # The loss: one number, or a number for each sample with `reduction='none'`
         "The loss of a batch."
-        _check_logits(logits)
-        classes = logits.shape[-1]
-        if targets.is_floating_point():
-            raise TypeError(f"targets are {targets.dtype}, expected class indices, such as torch.int64")
-        if targets.shape != logits.shape[:-1]:
-            raise ValueError(f"targets have shape {tuple(targets.shape)}, expected {tuple(logits.shape[:-1])}, one class index for each row of logits")
-        ignored = _ignored_labels(targets, self.ignore_index)
-        if ignored is not None:
-            targets = targets.masked_fill(ignored, 0)
-        if _has_values(targets) and targets.numel() and not (0 <= targets.min() and targets.max() < classes):
-            hint = "; ignore_index=-100 leaves out the samples marked so" if targets.min() == -100 else ""
-            raise ValueError(f"targets lie in [{targets.min()}, {targets.max()}], expected class indices in [0, {classes - 1}]{hint}")
+        check_batch(input, target)
+        settings = self.current()
+        z = (input.float() if input.dtype in HALF else input).movedim(self.dim, -1)
+        y, ignored = _class_probabilities(z, target, settings.ignore_index, self.dim)
+        for name, tensor in settings.tensors.items():
+            check_fits(name, tensor, z.shape)
+        settings = settings.but(**{name: x.to(z) for name, x in settings.tensors.items()})
+        loss = single_label_reference(z, y.to(z.dtype), settings.gamma_pos, settings.gamma_neg, settings.eps)
+        loss = (loss if settings.weight is None else loss * settings.weight).sum(dim=-1)
+        if ignored is None:
+            return reduced(loss, settings.reduction, loss.shape)
+        return reduced(loss * ~ignored, settings.reduction, loss.shape, counted=(~ignored).sum())
 
-        _check_fits(logits, weight=self.weight, gamma_pos=self.gamma_pos, gamma_neg=self.gamma_neg)
-        z = _at_least_single(logits)
-        each_class = single_label_reference(z, F.one_hot(targets.long(), classes).to(z.dtype), self.gamma_pos, self.gamma_neg, self.eps)
-        if self.weight is not None:
-            each_class = each_class * (self.weight.to(z) if isinstance(self.weight, Tensor) else self.weight)
-        return _reduce(each_class.sum(dim=-1), None, ignored, self.reduction)
+
+def _class_probabilities(z, targets, ignore_index, dim):
+    "The target of each class, in the shape of the logits `z`, and a mask of the samples that are left out."
+    if targets.is_floating_point():  # as mixup makes them
+        if targets.dim() != z.dim() or targets.movedim(dim, -1).shape != z.shape:
+            expected = "expected class indices, such as torch.int64, or a probability for each logit"
+            raise TypeError(f"targets are {targets.dtype} in shape {tuple(targets.shape)}, {expected}")
+        if ignore_index is not None:
+            raise ValueError(f"ignore_index is {ignore_index!r}, which marks class indices; targets are probabilities")
+        return clamped_targets(targets, targets.dtype).movedim(dim, -1), None
+    if targets.shape != z.shape[:-1]:
+        expected = f"{tuple(z.shape[:-1])}, one class index for each row of logits"
+        raise ValueError(f"targets have shape {tuple(targets.shape)}, expected {expected}")
+    ignored = ignored_labels(targets, ignore_index)
+    targets = targets if ignored is None else targets.masked_fill(ignored, 0)
+    classes = z.shape[-1]
+    if readable(targets) and targets.numel() and not (0 <= targets.min() and targets.max() < classes):
+        hint = "; ignore_index=-100 leaves out the samples marked so" if targets.min() == -100 else ""
+        expected = f"expected class indices in [0, {classes - 1}]{hint}"
+        raise ValueError(f"targets lie in [{targets.min()}, {targets.max()}], {expected}")
+    return F.one_hot(targets.long(), classes), ignored

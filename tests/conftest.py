@@ -26,6 +26,10 @@ ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
 
+def pytest_addoption(parser):
+    parser.addoption("--torch-device", default="cpu", help="where tests/loss/test_device.py runs the losses, such as cuda")
+
+
 def pytest_collection_modifyitems(items):
     "`pytest -m loss` runs the tests of the loss, here and in the notebooks. What a file builds once stays in one process."
     for item in items:

@@ -54,7 +54,7 @@ class AdaptiveLoss(AsymmetricLossMultiLabel):
         rate: float,  # Step size of the controller
         clip: float = 0.05,  # Probability margin
     ):
-        super().__init__(gamma_neg, 0, clip, reduction="batchmean")
+        super().__init__(gamma_neg, 0, clip=clip, reduction="batchmean")
         self.controller = AdaptiveAsymmetry(target, rate, gamma_neg)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:

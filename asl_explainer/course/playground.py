@@ -23,12 +23,13 @@ from matplotlib.patches import PathPatch, Polygon
 from matplotlib.path import Path
 from torch import Tensor
 
-from .curves import label_curve, loss_and_gradient
+from ..closed_form import hard_targets
+from .curves import label_curve
 from .explore import PRESETS, Canvas, control_widget, has_sliders, ipywidgets
 from .figures import COLORS, SLIDERS, STYLE, Choice, Panel, Slider, draw
 from .live import LiveFigure, as_script, inline_svg, read_file, scripts, shape_of, still, to_javascript
 from .scores import average_precisions
-from ..equation import asymmetric_loss_reference
+from ..settings import Settings
 
 # %% auto #0
 __all__ = ['POINTS', 'LABELS', 'HIDDEN', 'BATCH', 'STEPS', 'TYPE', 'RANK', 'SIZES', 'AXIS', 'GRID', 'TESTED', 'SHADED',
@@ -145,9 +146,9 @@ def training_step(
     settings: dict[str, Tensor],  # `gamma_neg`, `gamma_pos`, `clip` and `learning_rate`, of shape ()
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:  # The next state; `loss`, shape (), and `p` and `gradient`, shape (64, 24)
     "One step of training with asymmetric loss (arXiv 2009.14119) and Adam (arXiv 1412.6980)."
-    loss_settings = {name: settings[name] for name in ("gamma_neg", "gamma_pos", "clip")}
+    loss_settings = Settings(**{name: settings[name] for name in ("gamma_neg", "gamma_pos", "clip")})
     logits, backpropagate = torch.func.vjp(lambda weights: network(weights, batch["points"]), state["weights"])
-    loss, gradient = loss_and_gradient(lambda z: asymmetric_loss_reference(z, batch["targets"], **loss_settings), logits)
+    loss, gradient = hard_targets(logits, batch["targets"], loss_settings)
     (slope,) = backpropagate(gradient / BATCH)
 
     count = state["count"] + 1

@@ -23,9 +23,13 @@ def average_precisions(
     "The average precision of each label: the mean, over its positives, of the precision among all samples that score at least as high."
     logits, labels = logits.transpose(-2, -1).contiguous(), labels.transpose(-2, -1)
     best_first = torch.from_numpy(np.argsort(-logits.numpy()))  # on a CPU twice as fast as torch's
-    ranked = labels.gather(-1, best_first)
-    precision = ranked.cumsum(-1) / torch.arange(1, ranked.shape[-1] + 1, dtype=ranked.dtype)
-    return (precision * ranked).sum(-1) / ranked.sum(-1)
+    ranked, scores = labels.gather(-1, best_first), logits.gather(-1, best_first)
+    ranks = torch.arange(1, ranked.shape[-1] + 1)
+    precision = ranked.cumsum(-1) / ranks
+    # Samples with the same score have the same rank, the last one of theirs.
+    ends = F.pad(scores[..., 1:] != scores[..., :-1], (0, 1), value=True)
+    last = torch.where(ends, ranks - 1, len(ranks)).flip(-1).cummin(-1).values.flip(-1)
+    return (precision.gather(-1, last) * ranked).sum(-1) / ranked.sum(-1)
 
 
 def mean_average_precision(

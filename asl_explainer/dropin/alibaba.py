@@ -24,15 +24,19 @@ class AsymmetricLossOptimized(losses.AsymmetricLossMultiLabel):
         eps: float = 1e-8,  # Smallest argument of a logarithm
         disable_torch_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
     ):
-        super().__init__(gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss)
+        super().__init__(
+            gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip, eps=eps,
+            disable_torch_grad_focal_loss=disable_torch_grad_focal_loss,
+        )  # fmt: skip
 
     def forward(  # type: ignore[override]
         self,
         x: Tensor,  # Logits, any shape
         y: Tensor,  # Targets, in the same shape
+        ignore_mask: Tensor | None = None,  # True for each label to leave out, broadcast to the logits
     ) -> Tensor:  # The loss
         "The loss of a batch."
-        return super().forward(x, y)
+        return super().forward(x, y, ignore_mask)
 
 
 class AsymmetricLoss(AsymmetricLossOptimized):
@@ -59,7 +63,7 @@ class ASLSingleLabel(losses.AsymmetricLossSingleLabel):
         eps: float = 0.1,  # Label smoothing
         reduction: str = "mean",  # `'mean'`, or anything else for the loss of each sample
     ):
-        super().__init__(gamma_pos, gamma_neg, eps, "mean" if reduction == "mean" else "none")
+        super().__init__(gamma_pos, gamma_neg, eps, reduction="mean" if reduction == "mean" else "none")
 
     def forward(
         self,

@@ -24,14 +24,17 @@ class AsymmetricLossOptimizedWithLogit(losses.AsymmetricLossMultiLabel):
         eps: float = 1e-5,  # Smallest argument of a logarithm
         disable_paddle_grad_focal_loss: bool = False,  # Treat the focusing weight as a constant in the gradient
     ):
-        super().__init__(gamma_neg, gamma_pos, clip, eps, disable_paddle_grad_focal_loss)
+        super().__init__(
+            gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip, eps=eps,
+            disable_torch_grad_focal_loss=disable_paddle_grad_focal_loss,
+        )  # fmt: skip
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         x: Tensor,  # Logits, any shape
         y: Tensor,  # Targets, in the same shape
         weights: Tensor | None = None,  # Factor of each label's loss, broadcast to the logits
+        ignore_mask: Tensor | None = None,  # True for each label to leave out, broadcast to the logits
     ) -> Tensor:  # The loss
         "The loss of a batch."
-        settings = {name: getattr(self, name) for name in self.settings}
-        return losses.asymmetric_loss(x, y, **{**settings, "weight": weights})
+        return super().forward(x, y, ignore_mask, weight=weights)

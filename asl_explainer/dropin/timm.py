@@ -28,15 +28,19 @@ class AsymmetricLossMultiLabel(losses.AsymmetricLossMultiLabel):
         weight: Tensor | None = None,  # Factor of each class's loss
         pos_weight: Tensor | float | None = None,  # Factor of the positive term
     ):
-        super().__init__(gamma_neg, gamma_pos, clip, eps, disable_torch_grad_focal_loss, smoothing, reduction, weight, pos_weight)
+        super().__init__(
+            gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip, eps=eps, smoothing=smoothing, reduction=reduction,
+            weight=weight, pos_weight=pos_weight, disable_torch_grad_focal_loss=disable_torch_grad_focal_loss,
+        )  # fmt: skip
 
     def forward(  # type: ignore[override]
         self,
         x: Tensor,  # Logits, shape (N, C)
         y: Tensor,  # Targets, multi-hot or soft, shape (N, C)
+        ignore_mask: Tensor | None = None,  # True for each label to leave out, broadcast to the logits
     ) -> Tensor:  # The loss
         "The loss of a batch."
-        return super().forward(x, y)
+        return super().forward(x, y, ignore_mask)
 
 # %% ../../nbs/api/dropin/timm.ipynb #single
 class AsymmetricLossSingleLabel(losses.AsymmetricLossSingleLabel):
@@ -49,7 +53,7 @@ class AsymmetricLossSingleLabel(losses.AsymmetricLossSingleLabel):
         eps: float = 0.1,  # Label smoothing
         reduction: str = "mean",  # `'mean'`, or anything else for the loss of each sample
     ):
-        super().__init__(gamma_pos, gamma_neg, eps, "mean" if reduction == "mean" else "none")
+        super().__init__(gamma_pos, gamma_neg, eps, reduction="mean" if reduction == "mean" else "none")
 
     def forward(
         self,

@@ -5,10 +5,10 @@
 # %% ../../nbs/api/dropin/torch_ecg.ipynb #imports
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from .. import losses
+from ..settings import check_number
 
 # %% auto #0
 __all__ = ['AsymmetricLoss']
@@ -17,7 +17,7 @@ __all__ = ['AsymmetricLoss']
 class AsymmetricLoss(losses.AsymmetricLossMultiLabel):
     """torch_ecg 0.0.33's `AsymmetricLoss`.
 
-    Raises `ValueError` for an unknown implementation, and what `asl_explainer.losses.AsymmetricLossMultiLabel` raises."""
+    Raises `ValueError` for an unknown implementation, and what `losses.AsymmetricLossMultiLabel` raises."""
 
     def __init__(
         self,
@@ -28,12 +28,13 @@ class AsymmetricLoss(losses.AsymmetricLossMultiLabel):
         reduction: str = "mean",  # `'none'`, `'mean'` or `'sum'`, in upper or lower case
         implementation: str = "alibaba-miil",  # `'alibaba-miil'` or `'deep-psp'`, in upper or lower case
     ):
-        losses._check_number("prob_margin", prob_margin, 0, 1)
+        check_number("prob_margin", prob_margin, 0, 1, per_label=True)
         if implementation.lower() not in ("alibaba-miil", "deep-psp", "deeppsp"):
             raise ValueError(f"implementation is {implementation!r}, expected 'alibaba-miil' or 'deep-psp'")
+        paper = implementation.lower() == "alibaba-miil"
         super().__init__(
-            gamma_neg, gamma_pos, prob_margin, disable_torch_grad_focal_loss=disable_torch_grad_focal_loss, reduction=reduction.lower(),
-            shift_focus=implementation.lower() == "alibaba-miil",
+            gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=prob_margin, reduction=reduction.lower(), shift_focus=paper,
+            soft_targets="blend" if paper else "mixture", disable_torch_grad_focal_loss=disable_torch_grad_focal_loss,
         )  # fmt: skip
         self.implementation = implementation.lower()
 
@@ -41,12 +42,7 @@ class AsymmetricLoss(losses.AsymmetricLossMultiLabel):
         self,
         input: Tensor,  # Logits, shape (N, C)
         target: Tensor,  # Targets, shape (N, C)
+        ignore_mask: Tensor | None = None,  # True for each label to leave out, broadcast to the logits
     ) -> Tensor:  # The loss
         "The loss of a batch."
-        if self.shift_focus or not (soft := (target > 0) & (target < 1)).any():
-            return super().forward(input, target)
-        # Soft labels contribute to both terms, in proportion to the target; all other labels to the first term only.
-        settings = {name: getattr(self, name) for name in self.settings}
-        as_positive = losses.asymmetric_loss(input, target.masked_fill(soft, 1), **{**settings, "weight": torch.where(soft, target, 1)})
-        as_negative = losses.asymmetric_loss(input, torch.zeros_like(input), **{**settings, "weight": torch.where(soft, 1 - target, 0)})
-        return as_positive + as_negative
+        return super().forward(input, target, ignore_mask)

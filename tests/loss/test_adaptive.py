@@ -2,6 +2,7 @@
 import io
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -115,12 +116,13 @@ def test_the_state_is_the_models():
 
 def test_half_precision_and_devices():
     controller = AdaptiveAsymmetry(gamma_neg=1.2345678).half().to(torch.bfloat16).double()
-    assert controller.gamma_neg.dtype == controller.sums.dtype == torch.float32 and controller.gamma_neg == torch.tensor(1.2345678)
+    assert controller.gamma_neg.dtype == controller.sums.dtype == torch.float64 and controller.gamma_neg == torch.tensor(1.2345678)
+    assert AdaptiveAsymmetry().half().sums.dtype == torch.float32
     assert controller.to("meta").sums.is_meta
     assert controller.to_empty(device="cpu").sums.shape == (4,)
 
 
-@pytest.mark.parametrize("settings", [{"classes": 2.0}, {"classes": 0}, {"gamma_neg": "4"}, {"ignore_index": "none"}], ids=str)
+@pytest.mark.parametrize("settings", [{"classes": 2.0}, {"classes": True}, {"classes": 0}, {"gamma_neg": "4"}, {"ignore_index": "none"}], ids=str)
 def test_wrong_settings_are_named(settings):
     with pytest.raises((TypeError, ValueError), match=f"{next(iter(settings))} is "):
         AdaptiveAsymmetry(**settings)
@@ -141,3 +143,7 @@ def test_ignored_labels_do_not_count(mark):
     expected = AdaptiveAsymmetry(target=-0.5).step(logits[:, :2], targets[:, :2])
     torch.testing.assert_close(AdaptiveAsymmetry(target=-0.5).step(logits.masked_fill(left_out, torch.nan), targets, left_out), expected)
     torch.testing.assert_close(AdaptiveAsymmetry(target=-0.5, ignore_index=mark).step(logits, targets.masked_fill(left_out, mark)), expected)
+
+
+def test_a_number_of_classes_from_numpy():
+    assert AdaptiveAsymmetry(classes=np.int64(3)).gamma_neg.shape == (3,)

@@ -1,5 +1,6 @@
 """The loss at any input: against the equation, PyTorch's own losses and exact arithmetic, and under autograd, torch.func, torch.compile and DDP."""
 import copy
+import dataclasses
 import functools
 import inspect
 import pickle
@@ -19,9 +20,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
 from torch.torch_version import TorchVersion
 
-from asl_explainer import fast
+from asl_explainer import closed_form
 from asl_explainer.equation import asymmetric_loss_reference
 from asl_explainer.losses import AsymmetricLossMultiLabel, AsymmetricLossSingleLabel, asymmetric_loss, check_targets
+from asl_explainer.settings import Settings
 
 gammas = st.floats(0, 8)
 clips = st.floats(0, 0.9)
@@ -46,7 +48,7 @@ def test_reductions_agree_with_the_equation(values, gamma_neg, gamma_pos, clip):
     targets = (torch.arange(len(values)) % 2).double()
     each = asymmetric_loss_reference(logits, targets, gamma_neg, gamma_pos, clip)
     for reduction, expected in {"none": each, "sum": each.sum(), "mean": each.mean()}.items():
-        loss = AsymmetricLossMultiLabel(gamma_neg, gamma_pos, clip, reduction=reduction)(logits, targets)
+        loss = AsymmetricLossMultiLabel(gamma_neg, gamma_pos, clip=clip, reduction=reduction)(logits, targets)
         torch.testing.assert_close(loss, expected)
 
 
@@ -79,22 +81,31 @@ def test_single_label_is_cross_entropy_without_focusing_and_never_more(classes, 
     assert (focused <= cross_entropy + 1e-12).all()
 
 
-@given(logit_lists, gammas, gammas, clips, st.sampled_from([0.0, 1e-8, 0.1]), st.booleans(), st.booleans(), st.integers(0, 2))
-def test_both_formulas_equal_the_equation(values, gamma_neg, gamma_pos, clip, eps, constant, shift_focus, kind):
+@given(logit_lists, gammas, gammas, clips, st.sampled_from([0.0, 1e-8, 0.1]), st.booleans(), st.sampled_from(["blend", "mixture"]), st.sampled_from([None, 3.0]), st.integers(0, 2))
+def test_both_formulas_equal_the_equation(values, gamma_neg, gamma_pos, clip, eps, constant, soft_targets, pos_weight, kind):
     logits = torch.tensor(values, dtype=torch.float64, requires_grad=True)
     n = torch.arange(len(values))
     targets = [(n % 2).double(), (n % 5 == 4).double(), (n % 4).double() / 3][kind]
-    settings = fast.Settings(gamma_neg, gamma_pos, clip, eps, constant, shift_focus, 1.0)
-    plain = asymmetric_loss_reference(logits, targets, *settings)
+    settings = Settings(gamma_neg, gamma_pos, clip, eps, constant, soft_targets=soft_targets, pos_weight=pos_weight)
+    plain = closed_form.by_equation(logits, targets, settings)
     # At the edge of the margin or of the floor either slope is right.
     p = logits.detach().sigmoid()
     off_edge = ((p - clip).abs() > 1e-6) & ((p - eps).abs() > 1e-6 * eps) & ((1 - (p - clip).clamp(min=0) - eps).abs() > 1e-6 * eps)
-    for formula in [fast._soft_targets] + [fast._hard_targets] * (kind < 2 and shift_focus):
-        weight, log, slope = formula(logits.detach(), targets, 1 - targets, settings)
-        torch.testing.assert_close(-weight * log, plain.detach(), rtol=1e-7, atol=1e-10)
-        torch.testing.assert_close(slope[off_edge], gradient(asymmetric_loss_reference(logits, targets, *settings), logits)[off_edge], rtol=1e-6, atol=1e-9)
-    loss = asymmetric_loss(logits, targets, **dict(zip(fast.Settings._fields, settings)), reduction="none")
-    torch.testing.assert_close(loss, plain, rtol=1e-7, atol=1e-10)
+    for formula in [closed_form.any_targets] + [closed_form.hard_targets] * (kind < 2):
+        loss, slope = formula(logits.detach(), targets, settings)
+        torch.testing.assert_close(loss, plain.detach(), rtol=1e-7, atol=1e-10)
+        torch.testing.assert_close(slope[off_edge], gradient(closed_form.by_equation(logits, targets, settings), logits)[off_edge], rtol=1e-6, atol=1e-9)
+
+
+@given(logit_lists, gammas, gammas, clips, st.sampled_from([0.0, 1e-8, 0.1]), st.booleans(), st.booleans(), st.sampled_from(["blend", "mixture"]), st.integers(0, 2))
+def test_function_equals_the_equation(values, gamma_neg, gamma_pos, clip, eps, constant, shift_focus, soft_targets, kind):
+    n = torch.arange(len(values))
+    targets = [(n % 2).double(), (n % 5 == 4).double(), (n % 4).double() / 3][kind]
+    settings = {"gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "clip": clip, "eps": eps, "disable_torch_grad_focal_loss": constant, "shift_focus": shift_focus, "soft_targets": soft_targets}
+    for dtype, tolerances in {torch.float64: {"rtol": 1e-7, "atol": 1e-10}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}.items():
+        logits = torch.tensor(values, dtype=dtype)
+        loss = asymmetric_loss(logits, targets, **settings, reduction="none")
+        torch.testing.assert_close(loss, asymmetric_loss_reference(logits, targets.to(dtype), **settings), **tolerances)
 
 
 @pytest.mark.parametrize("settings", [{}, {"eps": 0}, {"gamma_pos": 0}, {"gamma_neg": 2.5, "gamma_pos": 2, "clip": 0, "eps": 0}], ids=str)
@@ -108,10 +119,15 @@ def test_single_precision_has_the_digits_of_the_equation(settings):
         torch.testing.assert_close(gradient(loss, logits), gradient(plain, logits), rtol=2e-5, atol=2e-6)
 
 
-def test_function_and_module_take_every_setting_of_the_equation():
-    for takes in [asymmetric_loss, AsymmetricLossMultiLabel]:
-        assert set(fast.Settings._fields) <= set(inspect.signature(takes).parameters)
-    assert AsymmetricLossMultiLabel().settings == tuple(inspect.signature(AsymmetricLossMultiLabel).parameters)
+def test_a_setting_lives_in_four_places():
+    "The equation, the dataclass, the closed form (tested above with every setting) and the losses, as module and as function."
+    formula = set(inspect.signature(asymmetric_loss_reference).parameters) - {"logits", "targets"}
+    fields = {field.name: field.default for field in dataclasses.fields(Settings)}
+    assert formula == set(closed_form.FORMULA) <= set(fields)
+    module, function = (inspect.signature(x).parameters for x in (AsymmetricLossMultiLabel, asymmetric_loss))
+    assert tuple(module) == tuple(fields) == tuple(name for name in function if name not in ("logits", "targets", "ignore_mask"))
+    for name, default in fields.items():
+        assert module[name].default == function[name].default == default == getattr(AsymmetricLossMultiLabel(), name)
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (0, 3), (4, 1), (2, 3, 4, 5)])
@@ -130,7 +146,7 @@ def test_several_blocks_are_as_good_as_one(monkeypatch, settings, dtype):
     targets[3:5] *= 0.7  # some blocks are soft, some are not
     at_once = asymmetric_loss(logits, targets, **settings)
     slope = gradient(at_once, logits)
-    monkeypatch.setattr(fast, "_BLOCK", 64)
+    monkeypatch.setattr(closed_form, "_LABELS_PER_THREAD", 64)
     for reduction in ["sum", "none"]:
         loss = asymmetric_loss(logits, targets, **settings, reduction=reduction)
         torch.testing.assert_close(loss.sum(), at_once)
@@ -348,7 +364,7 @@ def test_aot_function():
 @pytest.mark.parametrize("reduction", ["sum", "mean", "none"])
 def test_tensors_without_numbers(mode, reduction):
     with mode():
-        module = AsymmetricLossMultiLabel(torch.ones(5), clip=torch.tensor(0.1), pos_weight=[1.0, 2, 3, 4, 5], smoothing=0.1, ignore_index=-1, reduction=reduction)
+        module = AsymmetricLossMultiLabel(gamma_neg=torch.ones(5), clip=torch.tensor(0.1), pos_weight=[1.0, 2, 3, 4, 5], smoothing=0.1, ignore_index=-1, reduction=reduction)
         logits = torch.zeros(6, 5, requires_grad=True)
         loss = module(logits, torch.zeros(6, 5))
         assert loss.shape == ((6, 5) if reduction == "none" else ()) and gradient(loss, logits).shape == (6, 5)
@@ -431,7 +447,7 @@ def test_two_ranks_give_one_process_gradients(tmp_path):
         ({"smoothing": 1.0}, "smoothing is 1.0"),
         ({"gamma_neg": torch.ones(3)}, r"gamma_neg has shape \(3,\), expected one that broadcasts to the shape of logits, \(4, 2\)"),
         ({"weight": torch.ones(5, 4, 2)}, r"weight has shape \(5, 4, 2\)"),
-        ({"ignore_index": torch.ones(4)}, r"the mask of labels to ignore is torch.float32 in shape \(4,\), expected torch.bool in the shape of targets, \(4, 2\)"),
+        ({"ignore_mask": torch.ones(4, dtype=torch.bool)}, r"ignore_mask has shape \(4,\), expected one that broadcasts to the shape of targets, \(4, 2\)"),
         ({"pos_weight": [1.0, -1.0]}, "pos_weight contains -1, expected a finite number at least 0 for each label"),
         ({"weight": np.array([1.0, np.nan])}, "weight contains nan"),
         ({"weight": -2}, "weight is -2"),
@@ -449,15 +465,21 @@ def test_what_is_no_number_is_refused(name, value):
         AsymmetricLossMultiLabel(**{name: value})
 
 
-def test_a_setting_is_checked_when_it_is_assigned():
-    loss = AsymmetricLossMultiLabel()
-    for name, value in {"reduction": "avg", "gamma_neg": -1, "clip": torch.tensor([0.5, 1.0]), "pos_weight": [-1.0]}.items():
-        before = getattr(loss, name)
-        with pytest.raises(ValueError, match=name):
-            setattr(loss, name, value)
-        assert getattr(loss, name) is before
+def test_a_setting_that_is_changed_is_checked_at_the_next_call():
+    logits, targets = torch.zeros(4, 2), torch.zeros(4, 2)
+    for name, value in {"reduction": "avg", "gamma_neg": -1, "clip": torch.tensor([0.5, 1.0]), "pos_weight": [-1.0, 1], "shift_focus": "no", "smoothing": True}.items():
+        loss = AsymmetricLossMultiLabel()
+        setattr(loss, name, value)
+        with pytest.raises((ValueError, TypeError), match=name):
+            loss(logits, targets)
+    loss = AsymmetricLossMultiLabel(weight=[1.0, 2.0])
+    loss.weight[1] = -1
+    with pytest.raises(ValueError, match="weight contains -1"):
+        loss(logits, targets)
+    loss = AsymmetricLossSingleLabel()
+    loss.reduction = "batchmean"
     with pytest.raises(ValueError, match="reduction is 'batchmean', expected one of 'mean', 'sum', 'none'"):
-        AsymmetricLossSingleLabel().reduction = "batchmean"
+        loss(logits, torch.zeros(4).long())
 
 
 def test_settings_keep_the_type_that_torch_needs():
@@ -466,9 +488,11 @@ def test_settings_keep_the_type_that_torch_needs():
     assert isinstance(loss.weight, torch.Tensor) and isinstance(loss.pos_weight, torch.Tensor)
     loss.gamma_neg = torch.tensor(3.0)
     assert loss.gamma_neg.dim() == 0 and set(loss.state_dict()) == {"weight", "pos_weight"}
+    with pytest.raises(TypeError, match="cannot assign 'int' as buffer 'weight'"):  # torch's own rule
+        loss.weight = 2
+    del loss.weight
     loss.weight, loss.gamma_neg = 2, torch.nn.Parameter(loss.gamma_neg)
-    loss.gamma_neg = torch.tensor(1.0)  # from a buffer to a number, from a parameter to a tensor
-    assert set(loss.state_dict()) == {"pos_weight"}
+    assert set(loss.state_dict()) == {"pos_weight", "gamma_neg"}
     assert AsymmetricLossMultiLabel(gamma_neg=np.arange(3.0)[::-1]).gamma_neg.tolist() == [2, 1, 0]
     logits, targets = some_batch()
     assert asymmetric_loss(logits.float(), targets, weight=np.ones(5)).dtype == torch.float32
@@ -499,13 +523,13 @@ def test_targets_that_miss_0_or_1_by_a_rounding(dtype, smoothing):
 def test_labels_are_left_out_by_value_and_by_mask(mark):
     logits, targets = some_batch()
     marked, masked = torch.arange(30).view(6, 5) % 7 == 0, torch.arange(30).view(6, 5) % 5 == 1
-    expected = asymmetric_loss(logits, targets, ignore_index=marked | masked, reduction="mean")
+    expected = asymmetric_loss(logits, targets, ignore_mask=marked | masked, reduction="mean")
     module = AsymmetricLossMultiLabel(ignore_index=mark, reduction="mean")
     torch.testing.assert_close(module(logits, targets.masked_fill(marked, mark), ignore_mask=masked), expected)
     torch.testing.assert_close(module(logits, targets.masked_fill(marked | masked, mark)), expected)
     torch.testing.assert_close(asymmetric_loss(logits, targets.masked_fill(marked | masked, mark), ignore_index=mark, reduction="mean"), expected)
     for mask in [masked.numpy(), masked]:
-        torch.testing.assert_close(asymmetric_loss(logits, targets, ignore_index=mask), asymmetric_loss(logits, targets.masked_fill(masked, -1), ignore_index=-1))
+        torch.testing.assert_close(asymmetric_loss(logits, targets, ignore_mask=mask), asymmetric_loss(logits, targets.masked_fill(masked, -1), ignore_index=-1))
     with pytest.raises(ValueError, match="targets contain" if mark == 2 else "labels marked (-1|nan) are left out with ignore_index="):
         asymmetric_loss(logits, targets.masked_fill(marked, mark))
 
@@ -514,9 +538,9 @@ def test_labels_are_left_out_by_value_and_by_mask(mark):
 def test_what_an_ignored_label_has_for_a_logit_does_not_matter(reduction):
     logits, targets = some_batch()
     ignored = torch.arange(30).view(6, 5) % 7 == 0
-    expected = asymmetric_loss(logits, targets, ignore_index=ignored, reduction=reduction)
+    expected = asymmetric_loss(logits, targets, ignore_mask=ignored, reduction=reduction)
     broken = logits.detach().masked_fill(ignored, torch.nan).requires_grad_()
-    loss = asymmetric_loss(broken, targets, ignore_index=ignored, reduction=reduction)
+    loss = asymmetric_loss(broken, targets, ignore_mask=ignored, reduction=reduction)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(gradient(loss, broken), gradient(expected, logits))
 

@@ -25,7 +25,8 @@ PACKAGE = {
     if path.suffix in (".py", ".js", ".css", ".npz") or path.name == "py.typed"
 }
 DROPINS = ["alibaba", "paddle", "timm", "torch_ecg"]
-CORE = ["asl_explainer", "asl_explainer.adaptive", "asl_explainer.diagnose", *(f"asl_explainer.dropin.{name}" for name in DROPINS)]
+MODULES = ["adaptive", "cli", "diagnose", "start"]
+CORE = ["asl_explainer", *(f"asl_explainer.{name}" for name in MODULES), *(f"asl_explainer.dropin.{name}" for name in DROPINS)]
 NOT_IN_CORE = ["numpy", "scipy", "matplotlib", "ipywidgets", "IPython", "PIL", "sklearn", "tqdm", "fastcore", "nbdev"]
 
 
@@ -125,7 +126,7 @@ def imports_of(path):
 
 
 def test_imports_go_one_way():
-    order = ["equation", "fast", "losses", "adaptive", "dropin", "diagnose", "course"]
+    order = ["equation", "settings", "closed_form", "sharded", "losses", "start", "adaptive", "dropin", "diagnose", "cli", "course"]
     edges = set()
     for path in (ROOT / "asl_explainer").rglob("*.py"):
         level = path.relative_to(ROOT / "asl_explainer").parts[0].removesuffix(".py")
@@ -134,8 +135,20 @@ def test_imports_go_one_way():
             parts = module.split(".")
             if parts[0] == "asl_explainer" and len(parts) > 1 and parts[1] in order and level in order:
                 edges.add((level, parts[1]))
-    assert {("losses", "fast"), ("fast", "equation"), ("course", "losses"), ("diagnose", "adaptive")} <= edges
+    assert {("losses", "closed_form"), ("losses", "settings"), ("course", "losses"), ("diagnose", "adaptive"), ("cli", "diagnose")} <= edges
     assert [(level, imported) for level, imported in edges if order.index(imported) > order.index(level)] == []
+
+
+def test_lines_and_functions_of_the_core_are_short():
+    for path in (ROOT / "asl_explainer").rglob("*.py"):
+        if path.is_relative_to(ROOT / "asl_explainer/course") or path.name == "_modidx.py":
+            continue
+        source = path.read_text()
+        lines = [line for line in source.splitlines() if not line.startswith(("__all__", "           '"))]  # written by nbdev
+        assert max(map(len, lines), default=0) <= 120, path
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 40, (path, node.name)
 
 
 @pytest.fixture
@@ -149,7 +162,7 @@ def batch(tmp_path):
     return tmp_path
 
 
-DIAGNOSE = "from asl_explainer.diagnose import main; sys.exit(main(['diagnose', *sys.argv[1:]]))"
+DIAGNOSE = "from asl_explainer.cli import main; sys.exit(main(['diagnose', *sys.argv[1:]]))"
 
 
 @pytest.mark.parametrize("kind", [".npy", ".csv"])

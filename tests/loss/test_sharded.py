@@ -20,7 +20,7 @@ SETTINGS = {
     "batchmean": {"reduction": "batchmean", "smoothing": 0.1},
     "per class": {"gamma_neg": torch.linspace(0, 4, 7), "clip": torch.linspace(0, 0.3, 7), "reduction": "mean"},
     "weighted": {"weight": torch.rand(7, generator=torch.Generator().manual_seed(3)), "pos_weight": torch.full((5, 1), 2.0), "ignore_index": -1, "reduction": "mean"},
-    "masked": {"ignore_index": torch.rand(5, 7, generator=torch.Generator().manual_seed(4)) < 0.3, "reduction": "mean"},
+    "masked": {"ignore_mask": torch.rand(5, 7, generator=torch.Generator().manual_seed(4)) < 0.3, "reduction": "mean"},
     "none": {"reduction": "none"},
 }
 
@@ -107,7 +107,8 @@ def peak(rank, world, settings):
 @pytest.mark.parametrize("settings, most", [({}, 14), ({"gamma_neg": torch.full((CLASSES,), 2.5)}, 14), ({"ignore_index": -1}, 34)], ids=["numbers", "per class", "ignored"])
 def test_a_process_needs_memory_for_its_shard_only(tmp_path, settings, most):
     # Slope and gradient alone take 8 bytes for each label, or 16 if a process held the whole of them.
-    assert all(8 < used < most for used in in_processes(2, peak, tmp_path, settings))
+    used = in_processes(2, peak, tmp_path, settings)
+    assert all(8 < x < most for x in used), used
 
 
 def network():

@@ -22,7 +22,7 @@ loss = module.forward(logits, targets)
 module.gamma_neg = 2.5
 module.gamma_neg = "2.5"  # type: ignore[assignment]
 reduction: str = module.reduction
-weight: Tensor | None = AsymmetricLossSingleLabel(weight=torch.ones(3)).weight
+weight: float | Tensor | None = AsymmetricLossSingleLabel(weight=torch.ones(3)).weight
 
 timm.AsymmetricLossMultiLabel(4, 1, None, smoothing=0.1)
 alibaba.AsymmetricLossOptimized(clip=None)

@@ -15,7 +15,7 @@ from tools.readme import notebook_to_readme
 
 NBS = ROOT / "nbs"
 NOTEBOOKS = sorted(path.relative_to(NBS).as_posix() for path in NBS.rglob("*.ipynb") if not any(part.startswith((".", "_")) for part in path.relative_to(NBS).parts))
-LOSS = ("api/equation", "api/fast", "api/losses", "api/adaptive", "api/diagnose", "api/dropin/")
+LOSS = ("api/equation", "api/closed_form", "api/settings", "api/losses", "api/sharded", "api/start", "api/adaptive", "api/diagnose", "api/cli", "api/dropin/")
 
 
 def read(name):

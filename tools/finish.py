@@ -84,11 +84,12 @@ def draw_formulas(page) -> None:
 
 
 def tidy(page, place: str, address: str) -> None:
-    "Unfolds solutions with their outputs, keeps live figures' scripts and styles once, and makes our links relative."
+    "Unfolds solutions with their outputs, keeps live figures' scripts and styles once, without indentation, and makes our links relative."
     for fold in page.xpath("//details[contains(@class, 'code-fold')][summary = 'Solution']"):
         fold.extend(list(fold.itersiblings()))
     seen = set()
     for part in page.xpath("//figure//script[not(@src)] | //figure//style"):
+        part.text = re.sub(r"^\s+", "", part.text, flags=re.MULTILINE)  # a browser does not read indentation
         part.drop_tree() if part.text in seen else seen.add(part.text)
     for link in page.xpath("//a[starts-with(@href, $address)]", address=address):
         link.set("href", relpath(link.get("href").removeprefix(address) or ".", Path(place).parent.as_posix()))

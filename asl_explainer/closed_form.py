@@ -214,5 +214,5 @@ def closed_form_loss(
         return loss.sum() if summed else loss
     if not (z.requires_grad and torch.is_grad_enabled()):
         return _loss_and_slope(z, y, s, summed)[0]
-    numbers = s.but(**dict.fromkeys(s.tensors)) if s.tensors else s
+    numbers = s.but(**dict.fromkeys(s.tensors, 0.0)) if s.tensors else s  # zeros stand for the tensors
     return _ClosedForm.apply(z, y, summed, numbers, tuple(s.tensors), *s.tensors.values())

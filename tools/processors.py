@@ -13,7 +13,7 @@ from tools import BuildError
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WRAPPED = ("api/", "learn/timm_docs.ipynb")  # pages on which long lines of code wrap
 LONGEST_TEXT = 100_000  # characters that a page shows of one output
-STILL = re.compile(r'<img class="asl-still"[^>]*>\n?|<p class="asl-still">.*?</p>\n?')  # see `still` in asl_explainer.course.live
+STILL = re.compile(r'<img class="asl-still"[^>]*>\n?|<p class="asl-still">.*?</p>\n?')  # see `still` in asl_explainer.course.live_figure
 TAGGED = re.compile(r"^\$\$((?:(?!\$\$).)*?)\s*\\tag\{(\d+)\}\s*\$\$", re.DOTALL | re.MULTILINE)
 
 

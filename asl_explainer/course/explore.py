@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from .figures import Choice, Panel, Plot, Slider, cat_plot, losses_plot, meaning_plot, parameter_plot, probability_plot
-from .live import LiveFigure
+from .live_figure import LiveFigure
 from ..losses import AsymmetricLossMultiLabel, AsymmetricLossSingleLabel
 
 # %% auto #0

@@ -27,7 +27,8 @@ from ..closed_form import hard_targets
 from .curves import label_curve
 from .explore import PRESETS, Canvas, control_widget, has_sliders, ipywidgets
 from .figures import COLORS, SLIDERS, STYLE, Choice, Panel, Slider, draw
-from .live import LiveFigure, as_script, inline_svg, read_file, scripts, shape_of, still, to_javascript
+from .live_figure import LiveFigure, as_script, inline_svg, read_file, scripts, shape_of, still
+from .torch2js import to_javascript
 from .scores import average_precisions
 from ..settings import Settings
 

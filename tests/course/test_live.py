@@ -14,7 +14,7 @@ from conftest import ROOT
 from asl_explainer.course.curves import label_curve, loss_and_gradient
 from asl_explainer.course.explore import explore_parameter, explore_probability
 from asl_explainer.course.figures import losses_plot, meaning_plot, probability_plot
-from asl_explainer.course.live import to_javascript
+from asl_explainer.course.torch2js import to_javascript
 from asl_explainer.equation import single_label_reference
 
 COURSE = ROOT / "asl_explainer/course"

@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT
 from sklearn.metrics import average_precision_score
 
-from asl_explainer.course.live import to_javascript
+from asl_explainer.course.torch2js import to_javascript
 from asl_explainer.course.playground import BCE, GRID, SHADED, TESTED, Training, grid, look, make_world, network, programs
 
 PAGE = "learn/playground.html"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import threading
 import warnings
 
 import torch
@@ -85,25 +86,31 @@ def any_targets(z: Tensor, y: Tensor, s: Settings) -> tuple[Tensor, Tensor]:
     return 0 - power * d * log, -power * inner
 
 # %% ../nbs/api/closed_form.ipynb #in-place
+def _add_product(x, y, factor, out):
+    "x + factor y, for a number or a tensor as factor."
+    if isinstance(factor, Tensor):
+        return torch.addcmul(x, y, factor, out=out)
+    return torch.add(x, y, alpha=factor, out=out)
+
+
 def _hard_targets_in_place(z, y, s, slope, scratch):
-    "`hard_targets` for numbers as settings: q^γ and log p̄, and the slope in `slope`; None if one is at the floor."
+    "`hard_targets` in place: q^γ and log p̄, and the slope in `slope`; None if a label is at the floor."
     not_y, shifted, q, log, weight = scratch
     p_t = torch.sub(y, not_y, out=slope).mul_(z).sigmoid_()  # p_t = sigmoid((2y - 1) z)
-    torch.add(p_t, not_y, alpha=s.clip, out=shifted).clamp_(max=1)  # p̄ = min(p_t + m (1 - y), 1)
+    _add_product(p_t, not_y, s.clip, out=shifted).clamp_(max=1)  # p̄ = min(p_t + m (1 - y), 1)
     if not shifted.amin().item() > max(s.eps, torch.finfo(z.dtype).tiny):
         return None
     torch.sub(1, shifted, out=q)  # q = 1 - p̄
     torch.log(shifted, out=log)
     inner = torch.div(q, shifted, out=shifted)  # q / p̄
     gamma = torch.mul(not_y, s.gamma_neg, out=weight)
-    if s.gamma_pos:
-        gamma.add_(y, alpha=s.gamma_pos)
+    _add_product(gamma, y, s.gamma_pos, out=gamma)
     if not s.disable_torch_grad_focal_loss:
         inner.addcmul_(gamma, log, value=-1)  # q / p̄ - γ log p̄
     q.clamp_(min=torch.finfo(z.dtype).eps / 2)
     gamma.mul_(torch.log(q, out=not_y)).exp_()  # q^γ
     if s.pos_weight is not None:
-        weight.addcmul_(weight, y, value=s.pos_weight - 1)
+        _add_product(weight, torch.mul(weight, y, out=not_y), s.pos_weight - 1, out=weight)
     inner.mul_(weight).div_(q).mul_(p_t)
     torch.addcmul(inner, inner, p_t, value=-1, out=slope)  # q^(γ - 1) [q / p̄ - γ log p̄] p_t (1 - p_t)
     slope.addcmul_(slope, y, value=-2)  # times 1 - 2y
@@ -111,13 +118,23 @@ def _hard_targets_in_place(z, y, s, slope, scratch):
 
 # %% ../nbs/api/closed_form.ipynb #blocks
 _LABELS_PER_THREAD = 3 * 32_768
+_memory = threading.local()
 
 
-def _one_block(z, y, slope, s, scratch, summed):
+def _scratch(labels):
+    "Memory for the intermediate results of a block, which each thread keeps for its next call."
+    if not hasattr(_memory, "kept") or _memory.kept.shape[1] < labels:
+        with torch.inference_mode(False):
+            _memory.kept = torch.empty(5, labels, device="cpu", dtype=torch.float32)
+    return _memory.kept[:, :labels].unbind()
+
+
+def _one_block(z, y, slope, s, summed):
     "Loss of the labels of a block, of each or summed; their slope goes into `slope`."
+    scratch = _scratch(len(z))
     not_y, between = torch.sub(1, y, out=scratch[0]), slope
     hard = torch.dot(torch.mul(y, not_y, out=between), between).item() == 0
-    if hard and not s.tensors and (found := _hard_targets_in_place(z, y, s, slope, scratch)):
+    if hard and (found := _hard_targets_in_place(z, y, s, slope, scratch)):
         return 0 - (torch.dot(*found) if summed else torch.mul(*found))
     loss, found = hard_targets(z, y, s) if hard else any_targets(z, clamped_targets(y), s)
     slope.copy_(found)
@@ -127,16 +144,15 @@ def _one_block(z, y, slope, s, scratch, summed):
 def _in_blocks(z, y, s, summed):
     "Loss, of each label or summed, and slope of a batch on a CPU."
     slope, size = z.new_empty(z.shape), _LABELS_PER_THREAD * torch.get_num_threads()
-    scratch = z.new_empty(5, min(size, z.numel()))
     if not s.tensors and z.numel() <= size:
-        loss = _one_block(z.reshape(-1), y.reshape(-1), slope.view(-1), s, scratch.unbind(), summed)
+        loss = _one_block(z.reshape(-1), y.reshape(-1), slope.view(-1), s, summed)
         return loss if summed else loss.view(z.shape), slope
     s = s.but(**{name: x.item() for name, x in s.tensors.items() if x.dim() == 0})
     names, tensors = list(s.tensors), [x.expand(z.shape) for x in s.tensors.values()]
     losses = []
     for z_, y_, slope_, *settings in zip(*(x.reshape(-1).split(size) for x in (z, y, slope, *tensors))):
         of_block = s.but(**dict(zip(names, settings)))
-        losses.append(_one_block(z_, y_, slope_, of_block, scratch[:, : len(z_)].unbind(), summed))
+        losses.append(_one_block(z_, y_, slope_, of_block, summed))
     return torch.stack(losses).sum() if summed else torch.cat(losses).view(z.shape), slope
 
 # %% ../nbs/api/closed_form.ipynb #one-pass

@@ -20,12 +20,16 @@ from .losses import loss_of_batch
 from .settings import Settings, check_batch, check_fits, check_number, ignored_labels, number_or_tensor
 
 # %% auto #0
-__all__ = ['GROUPS', 'LADDER', 'Suspect', 'GradientReport', 'gradient_report', 'Comparison', 'compare_settings', 'Suggestion',
-           'suggest_gamma_neg', 'calibrated']
+__all__ = ['GROUPS', 'EASY', 'SUSPECTED', 'MOST', 'LADDER', 'Suspect', 'GradientReport', 'gradient_report', 'Comparison',
+           'compare_settings', 'Suggestion', 'suggest_gamma_neg', 'calibrated']
 
 # %% ../nbs/api/diagnose.ipynb #report-code
 GROUPS = ("positives", "easy negatives", "hard negatives", "suspected negatives")
 "The groups into which a report divides the labels."
+EASY, SUSPECTED = 0.2, 0.9
+"A negative below the one probability is easy; above the other it may be a forgotten label."
+MOST = 0.9
+"The part of the gradient whose labels are counted."
 
 
 class Suspect(NamedTuple):
@@ -253,9 +257,9 @@ def _carriers(sizes):
     counts, sums = sizes.flip(1).cumsum(1)
     if sums[-1] == 0:
         return 0
-    last = int((sums < 0.9 * sums[-1]).sum())
+    last = int((sums < MOST * sums[-1]).sum())
     before, sum_before = (counts[last - 1], sums[last - 1]) if last else (0.0, 0.0)
-    part = (0.9 * sums[-1] - sum_before) / (sums[last] - sum_before)
+    part = (MOST * sums[-1] - sum_before) / (sums[last] - sum_before)
     return math.ceil(before + part * (counts[last] - before))
 
 
@@ -316,8 +320,8 @@ def gradient_report(
     targets,  # Labels in the same shape: 1 positive, 0 negative, or in between
     *,
     per_class: bool = False,  # Report each class separately
-    easy: float = 0.2,  # Negatives below this p are easy
-    suspected: float = 0.9,  # Negatives above this p may be mislabeled
+    easy: float = EASY,  # Negatives below this p are easy
+    suspected: float = SUSPECTED,  # Negatives above this p may be mislabeled
     suspects: int = 10,  # Number of contradicted labels to list, of absent ones and of present ones
     class_names: Sequence[str] | None = None,  # Names of the C classes
     ignore_index: float | Sequence[float] | None = None,  # Value or values of targets to leave out; NaN is one, too

@@ -84,7 +84,7 @@ def main():
     results[f"{OURS}, large, by kind of gamma"] = medians({"one for all classes": ours, "one for each class": per_class}, logits, targets, runs=30)
     results[f"{OURS}, by number of labels"] = {f"{count:,}": medians({OURS: ours}, *batch((count,)), runs=20)[OURS] for count in [10**4, 10**5, 10**6, 10**7]}
 
-    others = {name: candidate.make(targets, **candidate.settings[-1]) for name, candidate in CANDIDATES.items() if not candidate.start}
+    others = {name: candidate.make(targets, **candidate.settings[-1]) for name, candidate in CANDIDATES.items() if not candidate.started}
     comparison = medians({"BCE with logits": bce, **others}, logits, targets, runs=30)
 
     machine = {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__, "python": platform.python_version()}

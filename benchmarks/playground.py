@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import browser  # noqa: E402 - from tests/, because the tests need the same browser
 
-from asl_explainer.course.playground import CONTROLS, Playground  # noqa: E402
+from asl_explainer.course.playground.page import CONTROLS, Playground  # noqa: E402
 
 SECONDS = 7
 PLAY = """async ([speed, seconds]) => {

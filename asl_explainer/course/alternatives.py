@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..adaptive import AdaptiveAsymmetry
-from ..diagnose import calibrated
 from ..losses import AsymmetricLossMultiLabel
 
 # %% auto #0
-__all__ = ['log_odds', 'balanced_start', 'weighted_bce', 'AdaptiveLoss', 'zlpr', 'two_way', 'hill', 'distribution_balanced']
+__all__ = ['log_odds', 'weighted_bce', 'AdaptiveLoss', 'zlpr', 'two_way', 'hill', 'distribution_balanced']
 
 # %% ../../nbs/api/alternatives.ipynb #weights-code
 def log_odds(
@@ -23,16 +22,6 @@ def log_odds(
     "The log-odds of each label's frequency, with half a sample in place of none."
     positives = labels.sum(0).clamp(0.5, len(labels) - 0.5)
     return (positives / (len(labels) - positives)).log()
-
-
-def balanced_start(
-    labels: Tensor,  # 0 and 1, shape (N, C)
-    **settings: float,  # gamma_neg, gamma_pos and clip
-) -> Tensor:  # Shape (C,)
-    "For each label the logit, to a hundredth, at which asymmetric loss's gradients on its positives and negatives cancel."
-    z = torch.arange(-1600, 1601, dtype=torch.float64) / 100
-    frequency = log_odds(labels).double().sigmoid()
-    return z[torch.searchsorted(calibrated(z.sigmoid(), **settings), frequency).clamp(max=len(z) - 1)].float()
 
 
 def weighted_bce(

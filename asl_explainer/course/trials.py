@@ -18,16 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..diagnose import calibrated
+from ..diagnose import EASY, MOST, SUSPECTED, calibrated
 from ..losses import AsymmetricLossMultiLabel
-from .alternatives import AdaptiveLoss, balanced_start, distribution_balanced, hill, log_odds, two_way, weighted_bce, zlpr
+from ..start import start_biases
+from .alternatives import AdaptiveLoss, distribution_balanced, hill, log_odds, two_way, weighted_bce, zlpr
 from .datasets import Task, digits, packages
 from .scores import calibration_error, mean_average_precision, platt_scaling, ranking_scores
 
 # %% auto #0
-__all__ = ['CANDIDATES', 'TASKS', 'BATCH', 'EPOCHS', 'SHORT', 'PATIENCE', 'LADDER', 'RATES', 'TRIAL_SEEDS', 'SEEDS', 'HIDDEN',
-           'Candidate', 'Trial', 'Outcome', 'shares', 'train', 'load_results', 'record', 'choices', 'choose', 'compare',
-           'scored_results', 'paired_difference', 'holm']
+__all__ = ['CANDIDATES', 'TASKS', 'BATCH_SIZES', 'EPOCHS', 'SHORT', 'PATIENCE', 'RATE_LADDER', 'RATES', 'TRIAL_SEEDS', 'SEEDS',
+           'HIDDEN', 'Candidate', 'Trial', 'Outcome', 'shares', 'train', 'load_results', 'record', 'choices', 'choose',
+           'compare', 'scored_results', 'paired_difference', 'holm']
 
 # %% ../../nbs/api/trials.ipynb #losses-code
 def _asymmetric(labels, **settings):
@@ -48,17 +49,17 @@ class Candidate:
 
     make: Callable[..., Callable[[Tensor, Tensor], Tensor]]  # From the training labels, shape (N, C), and settings, a function of logits and labels
     settings: tuple[dict[str, float], ...]  # The settings to try
-    start: Callable[..., Tensor] | None = None  # From the training labels and settings, the output biases to start with, shape (C,)
+    started: bool = False  # Whether the output biases start where the gradients of the loss cancel
 
 
 CANDIDATES = {
     "BCE": Candidate(_asymmetric, ({"gamma_neg": 0},)),
-    "BCE, started": Candidate(_asymmetric, ({"gamma_neg": 0},), start=lambda labels, gamma_neg: log_odds(labels)),
+    "BCE, started": Candidate(_asymmetric, ({"gamma_neg": 0},), started=True),
     "BCE, weighted": Candidate(_weighted, ({"power": 0.5}, {"power": 1})),
     "focal": Candidate(_asymmetric, ({"gamma_neg": 1, "gamma_pos": 1}, {"gamma_neg": 2, "gamma_pos": 2})),
     "ASL, no margin": Candidate(_asymmetric, ({"gamma_neg": 2}, {"gamma_neg": 4})),
     "ASL": Candidate(_asymmetric, ({"gamma_neg": 2, "clip": 0.05}, {"gamma_neg": 4, "clip": 0.05})),
-    "ASL, started": Candidate(_asymmetric, ({"gamma_neg": 2, "clip": 0.05}, {"gamma_neg": 4, "clip": 0.05}), start=partial(balanced_start, gamma_pos=0)),
+    "ASL, started": Candidate(_asymmetric, ({"gamma_neg": 2, "clip": 0.05}, {"gamma_neg": 4, "clip": 0.05}), started=True),
     "ASL, adaptive": Candidate(lambda labels, **settings: AdaptiveLoss(**settings), ({"gamma_neg": 2, "target": 0.1, "rate": 0.01}, {"gamma_neg": 2, "target": 0.3, "rate": 0.01})),
     "ZLPR": Candidate(lambda labels: zlpr, ({},)),
     "two-way": Candidate(lambda labels, **settings: partial(two_way, **settings), ({"temperature": 1}, {"temperature": 4})),
@@ -69,7 +70,7 @@ CANDIDATES = {
 
 # %% ../../nbs/api/trials.ipynb #train-code
 TASKS = {"packages": packages, "digits": digits}
-BATCH = {"packages": 256, "digits": 64}
+BATCH_SIZES = {"packages": 256, "digits": 64}
 EPOCHS, SHORT, PATIENCE = 40, 5, 6
 "The most epochs of a training, the epochs of the short budget, and the epochs to wait for a better score."
 
@@ -115,11 +116,12 @@ def shares(
     hidden: Tensor,  # True for the positives that the labels leave out
     gradient: Tensor,  # Of the loss by the logits
 ) -> Tensor:  # Shape (6,)
-    "Shares of the gradient's absolute values: of positives, of negatives below p = 0.2, up to 0.9 and above, and of hidden positives; and the fraction of all labels, the largest first, that hold nine tenths of it."
+    "Shares of the gradient's absolute values: of positives, of easy, other and suspected negatives, as `diagnose` names them, and of hidden positives; and the fraction of all labels, the largest first, that hold `MOST` of it."
     size, p = gradient.abs(), logits.sigmoid()
-    groups = [labels == 1, (labels == 0) & (p < 0.2), (labels == 0) & (p >= 0.2) & (p <= 0.9), (labels == 0) & (p > 0.9), hidden]
+    negative, easy, suspected = labels == 0, p < EASY, p > SUSPECTED
+    groups = [labels == 1, negative & easy, negative & ~easy & ~suspected, negative & suspected, hidden]
     largest_first = torch.from_numpy(np.sort(size.flatten().numpy())).flip(0).cumsum(0)
-    carriers = (largest_first < 0.9 * largest_first[-1]).float().mean()
+    carriers = (largest_first < MOST * largest_first[-1]).float().mean()
     return torch.stack([*(size[group].sum() / size.sum() for group in groups), carriers])
 
 
@@ -137,14 +139,14 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(trial.seed)
         model = task.network()
-        if candidate.start:
-            model[-1].bias.data = candidate.start(labels, **trial.settings)
+        if candidate.started:
+            start_biases(model[-1], log_odds(labels).sigmoid(), loss=loss)
         outcome = Outcome(task, loss, model, {}, [], [], [], [])
         optimizer = torch.optim.Adam(model.parameters(), lr=trial.learning_rate, fused=True)
         for epoch in range(trial.epochs):
             model.train()
             readings = []
-            for step, batch in enumerate(torch.randperm(len(inputs)).split(BATCH[trial.task])):
+            for step, batch in enumerate(torch.randperm(len(inputs)).split(BATCH_SIZES[trial.task])):
                 logits = model(inputs[batch])
                 logits.retain_grad()
                 optimizer.zero_grad()
@@ -236,7 +238,7 @@ def record(
     return [recorded[key] for key in wanted]
 
 # %% ../../nbs/api/trials.ipynb #protocol-code
-LADDER = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
+RATE_LADDER = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 "Learning rates, each about three times the one before."
 RATES = {"packages": (3e-3, 1e-2, 3e-2, 1e-1), "digits": (3e-4, 1e-3, 3e-3, 1e-2)}
 "The rates that are tried first."
@@ -277,9 +279,9 @@ def choose(
             for budget in ("short", "long"):
                 tried = choices(of_loss, budget)
                 settings, rate = max(tried, key=tried.get)
-                place = LADDER.index(rate)
+                place = RATE_LADDER.index(rate)
                 chosen[loss][budget] = Trial(task, loss, json.loads(settings), rate, hidden, epochs=SHORT if budget == "short" else EPOCHS)
-                more += [Trial(task, loss, json.loads(settings), LADDER[n], hidden, seed) for n in (place - 1, place + 1) if (settings, LADDER[n]) not in tried for seed in TRIAL_SEEDS]
+                more += [Trial(task, loss, json.loads(settings), RATE_LADDER[n], hidden, seed) for n in (place - 1, place + 1) if (settings, RATE_LADDER[n]) not in tried for seed in TRIAL_SEEDS]
         if not more:
             return chosen
         trials += more

@@ -12,7 +12,8 @@ from conftest import ROOT
 from sklearn.metrics import average_precision_score
 
 from asl_explainer.course.torch2js import to_javascript
-from asl_explainer.course.playground import BCE, GRID, SHADED, TESTED, Training, grid, look, make_world, network, programs
+from asl_explainer.course.playground.page import look, programs
+from asl_explainer.course.playground.world import BCE, GRID, SHADED, TESTED, Training, grid, make_world, network
 
 PAGE = "learn/playground.html"
 WORLD = make_world()
@@ -99,7 +100,7 @@ def test_what_javascript_shows_is_what_torch_shows(page, translated):
 
 
 def test_average_precision_is_that_of_scikit_learn(page):
-    source = (ROOT / "asl_explainer/course/playground.js").read_text(encoding="utf-8")
+    source = (ROOT / "asl_explainer/course/playground/playground.js").read_text(encoding="utf-8")
     function = re.search(r"  function averagePrecision\(.*?\n  }\n", source, re.S)[0]
     generator = torch.Generator().manual_seed(0)
     for ties in (False, True):
@@ -267,9 +268,9 @@ def test_script_and_data_are_below_60_kb(site):
 
 
 def test_playgrounds_of_a_page_share_their_programs(page, site_url, site):
-    text = (site / "api/playground.html").read_text(encoding="utf-8")
+    text = (site / "api/playground/page.html").read_text(encoding="utf-8")
     assert text.count("window.aslWorld ??=") == 1 and text.count('aslPlayground("') == 2
-    page.goto(f"{site_url}/api/playground.html")
+    page.goto(f"{site_url}/api/playground/page.html")
 
     def first_dot():
         path = page.locator("[id='batch-yours-gradient-negative'] path").get_attribute("d")

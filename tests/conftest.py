@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import browser as browser_finder
 import nbformat
+import playwright.sync_api
 import pytest
 from filelock import FileLock
 from hypothesis import settings
@@ -52,6 +53,19 @@ def browser_type_launch_args(browser_type_launch_args):
     return {**browser_type_launch_args, "executable_path": path, "args": args}
 
 
+@pytest.fixture(scope="session")
+def launch_browser(launch_browser):
+    "A browser that does not start, or not in time, as happens on a busy machine, is started again."
+
+    def launch(**options):
+        for _ in range(2):
+            with suppress(playwright.sync_api.Error):
+                return launch_browser(**options)
+        return launch_browser(**options)
+
+    return launch
+
+
 def recipe(name):
     "A recipe of the chapter on trainers, as a module."
     spec = importlib.util.spec_from_file_location(name, ROOT / f"nbs/learn/recipes/{name}.py")
@@ -60,10 +74,10 @@ def recipe(name):
     return sys.modules[name]
 
 
-def tools(folder, *arguments, **kwargs):
+def tools(folder, *arguments, timeout=300, **kwargs):
     "Run `python -m tools` in a folder."
     command = [sys.executable, "-m", "tools", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, **kwargs)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, **kwargs)
 
 
 def built(project):
@@ -137,10 +151,19 @@ def served(folder):
         server.shutdown()
 
 
+@contextmanager
+def published(site, folder):
+    "The address of a site that is served as it is published: not at the root of its host."
+    folder.mkdir(exist_ok=True)
+    (folder / "asl_explainer").symlink_to(site)
+    with served(folder) as address:
+        yield f"{address}/asl_explainer"
+
+
 @pytest.fixture(scope="session")
-def site_url(site):
+def site_url(site, tmp_path_factory):
     "The built site's address."
-    with served(site) as address:
+    with published(site, tmp_path_factory.mktemp("published")) as address:
         yield address
 
 

@@ -18,7 +18,8 @@ from tools import BuildError
 from tools.finish import finish_site
 from tools.processors import Filter, name_of
 
-QUARTOS_OWN = ("output-file is not read by smalldocs", "html-math-method is ignored")  # keys that only Quarto needs
+# Repairs smalldocs, until it takes these keys, which Quarto needs, without a warning.
+QUARTOS_OWN = ("output-file is not read by smalldocs", "html-math-method is ignored")
 
 
 def notebooks() -> list[Path]:
@@ -35,8 +36,9 @@ def process(changed: list[Path]) -> Path:
             raise BuildError(f"{name_of(path)} is not a notebook: {error}") from error
     if not changed:
         refresh_quarto_yml()  # writes nbs/nbdev.yml: the part of the site's configuration that settings.ini holds
+        # Repairs nbdev, until its errors name the notebook, and `proc_nbs` forgets notebooks that are gone.
         nbdev.serve.FilterDefaults = Filter
-        return nbdev.serve.proc_nbs(force=True)  # without force it keeps pages of notebooks that are gone
+        return nbdev.serve.proc_nbs(force=True)
     folder = get_config().config_path / "_proc"
     for path in changed:
         exec_nb(path, folder / name_of(path), Filter)

@@ -27,6 +27,7 @@ TOOLS = "//div[contains(@class, 'toc-actions')]"  # the links under a page's tab
 LINKED = "//link[not(contains('canonical alternate next prev', @rel))]/@href | //image/@*[contains(name(), 'href')]"
 FETCHED = f"//@src | //@srcset | //@poster | //object/@data | {LINKED}"
 FETCHED_BY_STYLE = re.compile(r"(?:url\(|@import)\s*['\"]?((?:https?:)?//[^'\")\s]+)")
+# Repairs smalldocs and Quarto, until they name the landmarks of a page and let the keyboard reach what scrolls.
 ACCESSIBLE = {
     "//nav[contains(@class, 'navbar')]": {"aria-label": "Site"},
     "//nav[contains(@class, 'quarto-secondary-nav')]": {"aria-label": "Place"},
@@ -41,15 +42,11 @@ ACCESSIBLE = {
 # Styles may be inline because SVG has them in attributes; Bootstrap's small marks are data; the search fetches its index.
 POLICY = """default-src 'none'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
 font-src 'self'; connect-src 'self'; base-uri 'self'; form-action 'none'"""
+# Repairs smalldocs, until its theme switch needs no script in an attribute, which a policy forbids.
 SWITCH = """document.querySelectorAll('.quarto-color-scheme-toggle').forEach(
   toggle => toggle.onclick = () => { window.smalldocsToggleScheme(); return false })"""
+# Repairs smalldocs and Quarto, until the links of 404.html start at the site's root, since it is shown at any address.
 BASE = "if (location.pathname.startsWith('{0}')) document.head.insertAdjacentHTML('afterbegin', '<base href={0}>')"
-MOVED = {f"api/dialects/{name}.html": f"api/dropin/{name}.html" for name in ("timm", "alibaba", "torch_ecg", "paddle")}
-MOVED |= {"api/site.html": "index.html", "api/pages.html": "index.html", "api/lab.html": "api/trials.html"}
-REDIRECT = """<!DOCTYPE html>
-<html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="default-src 'none'"><title>Moved</title>
-<meta name="robots" content="noindex"><link rel="canonical" href="{canonical}"><meta http-equiv="refresh" content="0; url={to}">
-<p>This page has moved: <a href="{to}">{to}</a></p></html>"""
 ICON = re.compile(r"\.(bi-[a-z0-9-]+)::before\{content:\"\\([0-9a-f]+)\"\}")
 
 
@@ -66,6 +63,7 @@ def cell_of(part) -> str:
     return part.xpath("string(ancestor::div[starts-with(@id, 'cell-')]/@id)") or "the page"
 
 
+# Repairs smalldocs, until it writes MathML for `html-math-method: mathml` as Quarto does.
 def draw_formulas(page) -> None:
     "Puts MathML in place of TeX, which smalldocs leaves for KaTeX from another host; one pandoc call for all formulas."
     spans = page.xpath("//span[contains(concat(' ', @class, ' '), ' math ')][not(*)]")
@@ -91,6 +89,7 @@ def tidy(page, place: str, address: str) -> None:
     for part in page.xpath("//figure//script[not(@src)] | //figure//style"):
         part.text = re.sub(r"^\s+", "", part.text, flags=re.MULTILINE)  # a browser does not read indentation
         part.drop_tree() if part.text in seen else seen.add(part.text)
+    # Repairs nbdev, until it links names by relative links.
     for link in page.xpath("//a[starts-with(@href, $address)]", address=address):
         link.set("href", relpath(link.get("href").removeprefix(address) or ".", Path(place).parent.as_posix()))
 
@@ -109,6 +108,7 @@ def own_ids(drawing, prefix: str) -> None:
             del part.attrib["id"]
 
 
+# Repairs smalldocs, until it gives an inline drawing a role and a label in place of `alt`, and no two drawings one id.
 def describe_pictures(page) -> None:
     "Names inline drawings by their alternative text; fails for a picture without one."
     for drawing in page.xpath("//svg[@alt]"):
@@ -119,6 +119,7 @@ def describe_pictures(page) -> None:
         raise BuildError(f"{cell_of(picture)} has a picture without a text alternative: give the cell `#| fig-alt:`")
 
 
+# Repairs smalldocs, until it writes pictures beside the page, with their size, and lets them load late.
 def take_out_pictures(page, place: str) -> dict[str, bytes]:
     "Moves raster pictures out of the page; returns their contents by path beside the page."
     pictures = {}
@@ -133,9 +134,9 @@ def take_out_pictures(page, place: str) -> dict[str, bytes]:
 
 
 def check_sources(page) -> None:
-    "Fails for a script in an output, other than a live figure's, and for a page that fetches from another host."
-    for script in page.xpath(f"{OUTPUT}//script[not({LIVE})]"):
-        raise BuildError(f"{cell_of(script)} has a script in its output, which only a live figure may")
+    "Fails for a script other than that of an output's live figure, and for a page that fetches from another host."
+    for script in page.xpath(f"//main//script[not({LIVE}/ancestor::div[contains(@class, 'cell-output')])]"):
+        raise BuildError(f"{cell_of(script)} has a script, which only a live figure in an output may")
     fetched = [url for url in page.xpath(FETCHED) if re.match(r"\s*(https?:)?//", url)]
     fetched += [url for style in page.xpath("//style/text() | //@style") for url in FETCHED_BY_STYLE.findall(style)]
     if fetched:
@@ -152,6 +153,7 @@ def make_accessible(page) -> None:
             block.set("tabindex", "0")
     for main in page.xpath("//main[@id]"):
         page.body.insert(0, element(f'<a class="skip-link" href="#{main.get("id")}">Skip to the text</a>'))
+    # Repairs nbdev, until the headings of what it documents follow the heading that they stand under.
     above = [(0, 0)]  # of the headings that the next one can belong to: the level in the text, and on the page
     for heading in page.xpath("//main//*[self::h1 or self::h2 or self::h3 or self::h4 or self::h5 or self::h6]"):
         given = int(heading.tag[1])
@@ -210,14 +212,15 @@ def finish_page(source: str, place: str, about: About, colab: bool, strict: bool
 def finish_file(site: Path, path: Path, about: About, strict: bool) -> None:
     "Finishes one page's file, unless it is finished, and puts its notebook and pictures beside it."
     source, place = path.read_text(encoding="utf-8"), path.relative_to(site).as_posix()
-    if 'class="skip-link"' in source or place in MOVED:
+    if 'class="skip-link"' in source:
         return
     code = (get_config().nbs_path / place).with_suffix(".ipynb").read_text(encoding="utf-8")
     colab = not re.search(r'"\s*(from|import) nbdev\b', code)  # nbdev does not import beside Colab's own packages
     try:
         source, pictures = finish_page(source, place, about, colab, strict)
     except BuildError as error:
-        cells = json.loads((site.parent / place).with_suffix(".ipynb").read_bytes())["cells"]  # which smalldocs numbers
+        # Repairs smalldocs, until a cell's element has the id of the cell and not its number.
+        cells = json.loads((site.parent / place).with_suffix(".ipynb").read_bytes())["cells"]
         named = re.sub(r"^cell-(\d+)(?= has)", lambda found: cells[int(found[1])]["id"], str(error))
         raise BuildError(f"{place}: {named.replace('cell-', 'cell ', 1)}") from error
     path.write_text(source, encoding="utf-8")
@@ -227,6 +230,7 @@ def finish_file(site: Path, path: Path, about: About, strict: bool) -> None:
         (path.parent / name).write_bytes(content)
 
 
+# Repairs smalldocs, until it ships the icons that a site uses and not all two thousand.
 def trim_icons(site: Path) -> None:
     "Keeps of smalldocs' icon font and its stylesheet the icons that the site uses."
     stylesheet = site / "site_libs/bootstrap-icons/bootstrap-icons.min.css"
@@ -243,13 +247,14 @@ def trim_icons(site: Path) -> None:
 
 
 def write_lists(site: Path, address: str) -> None:
-    "Writes llms.txt, a list of the notebooks, and takes the dates from sitemap.xml, which are those of the build."
+    "Writes llms.txt, a list of the notebooks, and takes the dates from sitemap.xml."
     text = ""
     for path in sorted(site.rglob("*.ipynb"), key=lambda path: (path != site / "index.ipynb", path)):
         if found := re.match(r"# (.+)\s+> (.+)", "".join(json.loads(path.read_bytes())["cells"][0]["source"])):
             text = text or f"# {found[1]}\n\n> {found[2]}\n\n## Pages, as notebooks\n\n"
             text += f"- [{found[1]}]({address}{path.relative_to(site).as_posix()}): {found[2]}\n"
     (site / "llms.txt").write_text(text, encoding="utf-8")
+    # Repairs smalldocs, until `lastmod` is a date of the notebook and not of the build.
     if (sitemap := site / "sitemap.xml").is_file():
         sitemap.write_text(re.sub(r"\s*<lastmod>.*?</lastmod>", "", sitemap.read_text(encoding="utf-8")), encoding="utf-8")
 
@@ -267,10 +272,6 @@ def finish_site(site: Path, strict: bool) -> None:
     for path in sorted(site.rglob("*.html")):
         finish_file(site, path, about, strict)
     write_lists(site, about.address)
-    for old, new in MOVED.items():
-        (site / old).parent.mkdir(parents=True, exist_ok=True)
-        to = relpath(new, Path(old).parent.as_posix())
-        (site / old).write_text(REDIRECT.format(canonical=about.address + new, to=to), encoding="utf-8")
 
 
 if __name__ == "__main__":  # by `_quarto.yml`, smalldocs and Quarto run this file after rendering

@@ -19,7 +19,8 @@ from tools.build import build, process, render
 
 WATCHED = ["nbs", "asl_explainer", "images", "settings.ini", "_quarto.yml"]
 IGNORED = [*DefaultFilter.ignore_entity_patterns, r"^nbdev\.yml$", r"^\.~", r"-checkpoint\.ipynb$"]  # a build writes nbdev.yml
-smalldocs.markdown.highlight = functools.cache(smalldocs.markdown.highlight)  # after a change most code is as before
+# Repairs smalldocs, until it keeps what it highlighted: after a change most code is as before.
+smalldocs.markdown.highlight = functools.cache(smalldocs.markdown.highlight)
 
 
 class Pages(RequestHandler):

@@ -22,6 +22,7 @@ def name_of(notebook: str | Path) -> str:
     return Path(notebook).resolve().relative_to(get_config().nbs_path.resolve()).as_posix()
 
 
+# Repairs nbdev, until an error in a processor names the notebook, and code beside an import is not executed.
 class Filter(FilterDefaults):
     "All processors, nbdev's and ours; an error names the notebook."
 
@@ -35,6 +36,7 @@ class Filter(FilterDefaults):
             raise BuildError(f"{name_of(nb.path_)}: {cause}{error}") from error
 
 
+# Repairs nbdev, until it looks a name up in the modules that the notebook exports and imports, and leaves links alone.
 class link_names(NbdevLookup):
     "Links names in backticks to the module that the notebook means: the one that it exports, else what it imports."
 
@@ -79,6 +81,7 @@ def drop_widget_views(notebook) -> bool:
     return any([notebook["metadata"].pop("widgets", None), *views])
 
 
+# Repairs Quarto, until it shows the text of an output in place of a widget and fetches nothing.
 class drop_widgets:
     "Removes ipywidgets' views, for which Quarto would load scripts from other hosts."
 
@@ -86,6 +89,7 @@ class drop_widgets:
         self.begin = lambda: drop_widget_views(nb)
 
 
+# Repairs Quarto, until an output of `text/html` makes it load no script from another host.
 def raw_html(cell) -> None:
     "Turns an HTML output into Markdown with a raw block, because for `text/html` Quarto loads scripts from other hosts; drops a live figure's still picture."
     for output in cell.get("outputs", []):
@@ -95,6 +99,7 @@ def raw_html(cell) -> None:
             output["data"] = {"text/markdown": f"{fence}{{=html}}\n{html}\n{fence}"}
 
 
+# Repairs smalldocs and Quarto, until they leave out the XML prolog of an inline SVG, and the PNG beside it.
 def trim_svg(cell) -> None:
     "Removes the XML prolog of a saved SVG, which has no place inside a page, and the PNG beside it."
     for output in cell.get("outputs", []):
@@ -103,8 +108,9 @@ def trim_svg(cell) -> None:
             output["data"].pop("image/png", None)
 
 
+# Repairs pandoc, until its MathML shows the number that `\tag` gives an equation.
 def number_equations(cell) -> None:
-    "Shows an equation's `\\tag{3}`, which MathML lacks, and gives it the anchor `#equation-3`."
+    "Shows an equation's `\\tag{3}` and gives it the anchor `#equation-3`."
     if cell.cell_type == "markdown":
         cell.source = TAGGED.sub(r'<span id="equation-\2"></span>\n\n$$\1\n\\quad\\text{(\2)}\n$$', cell.source)
 
@@ -118,6 +124,7 @@ def shorten_text(cell) -> None:
                 texts[kind] = f"{text[:LONGEST_TEXT]}\n... {len(text) - LONGEST_TEXT:,} more characters are left out"
 
 
+# Repairs Quarto, until it keeps the ids of cells apart from those of the page's figures and headings.
 def prefix_ids(cell) -> None:
     "Keeps a cell's id, which Quarto makes an id of the page, apart from the ids of figures and headings."
     cell.id = f"cell-{cell.id}"

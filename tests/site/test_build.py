@@ -7,7 +7,7 @@ import sys
 
 import nbdev.serve
 import pytest
-from conftest import BIN, built, digests, tools, write_notebook
+from conftest import BIN, ROOT, built, digests, tools, write_notebook
 from nbdev.config import get_config
 
 from tools import ERRORS
@@ -81,6 +81,12 @@ def test_nothing_is_executed(project):
     assert not list(project.rglob("executed"))
 
 
+def test_a_repair_of_another_project_says_what_it_waits_for():
+    repairs = [line for path in (ROOT / "tools").glob("*.py") for line in path.read_text().splitlines() if line.strip().startswith("# Repairs")]
+    assert len(repairs) > 10
+    assert all(re.fullmatch(r" *# Repairs (smalldocs|Quarto|nbdev|pandoc)( and (smalldocs|Quarto))?, until .+\.", line) for line in repairs)
+
+
 def test_a_file_that_is_no_notebook_is_named(project):
     (project / "nbs/index.ipynb").write_text("<<<<<<< ours")
     assert fails_for(project).startswith("index.ipynb is not a notebook: ")
@@ -103,7 +109,14 @@ def test_a_script_in_an_output_fails_the_build(project, kind):
     script = "<script>document.title = 'taken'</script>"
     data = f'<svg aria-label="drawn">{script}</svg>' if kind == "image/svg+xml" else script
     said = fails_for(project, "1 + 1", ("#| fig-alt: drawn\nshow()", {kind: data}))
-    assert said.startswith("learn/chapter.html: cell code-2 has a script in its output")
+    assert said.startswith("learn/chapter.html: cell code-2 has a script, which only a live figure in an output may")
+
+
+@pytest.mark.parametrize("text", ["<script>document.title = 'taken'</script>", "<figure class='asl-live'>\n<script src='own.js'></script>\n</figure>"])
+def test_a_script_in_markdown_fails_the_build(project, text):
+    write_notebook(project / CHAPTER, "Chapter", text=text)
+    with pytest.raises(ERRORS, match="learn/chapter.html: the page has a script, which only a live figure in an output may"):
+        build("smalldocs")
 
 
 def test_a_script_in_an_attribute_fails_the_build(project):

@@ -10,8 +10,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from test_notebooks import NOTEBOOKS
 
-from tools.finish import MOVED
-
 PAGES = [str(Path(name).with_suffix(".html")) for name in NOTEBOOKS]
 VIEWPORTS = {"wide": {"width": 1280, "height": 900}, "phone": {"width": 375, "height": 800}}
 AXE = Axe()
@@ -21,8 +19,8 @@ def parsed(site, page):
     return lxml.html.document_fromstring((site / page).read_text(encoding="utf-8"))
 
 
-def test_every_notebook_is_a_page_and_moved_ones_lead_on(site):
-    assert sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html")) == sorted([*PAGES, *MOVED])
+def test_every_notebook_is_a_page(site):
+    assert sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html")) == sorted(PAGES)
 
 
 @pytest.mark.parametrize("page_name", PAGES)
@@ -130,22 +128,6 @@ def test_a_page_loads_without_complaint_and_fits(new_context, site_url, page_nam
             wrong += [f"{width}, {scheme}: {message}" for message in said]
             page.context.close()
     assert wrong == []
-
-
-@pytest.mark.parametrize("old", sorted(MOVED))
-def test_an_address_that_a_page_had_leads_on(site_url, page, old):
-    complaints = []
-    page.on("console", lambda message: message.type in ("error", "warning") and complaints.append(message.text))
-    page.goto(f"{site_url}/{old}")
-    page.wait_for_url(f"{site_url}/{MOVED[old]}")
-    assert complaints == []
-
-
-def test_a_moved_page_is_found_without_refresh_and_by_no_search(site):
-    tree = parsed(site, "api/dialects/timm.html")
-    assert tree.xpath("string(//a/@href)") == "../dropin/timm.html"
-    assert tree.xpath("string(//link[@rel='canonical']/@href)") == "https://asl-explainer.github.io/asl_explainer/api/dropin/timm.html"
-    assert tree.xpath("string(//meta[@name='robots']/@content)") == "noindex"
 
 
 def test_the_sidebar_and_the_footer_lead_to_every_page(site):

@@ -1,0 +1,65 @@
+"""Executes notebooks as Jupyter does, in kernels that start at once: forked from a process that has made their imports."""
+import multiprocessing
+import os
+import re
+import signal
+import time
+
+from jupyter_client.provisioning import local_provisioner
+from nbclient import NotebookClient
+
+# What takes seconds to import and does nothing before it is called. Our own package is not in it.
+IMPORTS = ["ipykernel.kernelapp", "torch", "torch._decomp", "torch.fx.experimental.proxy_tensor", "matplotlib.pyplot", "PIL.Image"]
+IMPORTS += ["matplotlib_inline.backend_inline", "sklearn.metrics", "nbdev.showdoc", "fastcore.test", "ipywidgets", "nbclient"]
+FORK = multiprocessing.get_context("forkserver")
+FORK.set_forkserver_preload(IMPORTS)
+
+
+def become_kernel(arguments, folder, environment):
+    "What a forked process does: it is a kernel in a folder, and the leader of a process group, as Jupyter expects."
+    os.setpgid(0, 0)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    from ipykernel.kernelapp import launch_new_instance
+
+    launch_new_instance(argv=[*arguments, f"--parent={os.getppid()}"])  # it ends with its parent
+
+
+class ForkedKernel:
+    "A forked kernel with the methods of `subprocess.Popen` that Jupyter calls."
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, command, cwd, env, **_):
+        arguments = command[command.index("ipykernel_launcher") + 1 :]
+        self.process = FORK.Process(target=become_kernel, args=(arguments, cwd, env), daemon=True)
+        self.process.start()
+        self.pid = self.process.pid
+        while self.poll() is None and os.getpgid(self.pid) != self.pid:
+            time.sleep(0.01)
+
+    def poll(self):
+        return self.process.exitcode
+
+    def wait(self):
+        self.process.join()
+        return self.process.exitcode
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+
+def execute(notebook, folder, monkeypatch):
+    "Executes the cells of a notebook, in place, except those that nbdev is told not to."
+    monkeypatch.setattr(local_provisioner, "launch_kernel", ForkedKernel)
+    for cell in notebook.cells:
+        if re.search(r"^#\|\s*eval:\s*false", cell.source, re.MULTILINE):
+            cell.metadata.tags = ["skip-execution"]
+    NotebookClient(notebook, kernel_name="python3", timeout=300, resources={"metadata": {"path": str(folder)}}).execute()

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import browser as browser_finder
 import nbformat
-import playwright.sync_api
 import pytest
 from filelock import FileLock
 from hypothesis import settings
@@ -56,10 +55,11 @@ def browser_type_launch_args(browser_type_launch_args):
 @pytest.fixture(scope="session")
 def launch_browser(launch_browser):
     "A browser that does not start, or not in time, as happens on a busy machine, is started again."
+    from playwright.sync_api import Error
 
     def launch(**options):
         for _ in range(2):
-            with suppress(playwright.sync_api.Error):
+            with suppress(Error):
                 return launch_browser(**options)
         return launch_browser(**options)
 
@@ -198,3 +198,16 @@ def small_project(tmp_path):
     write_notebook(root / "nbs/index.ipynb", "Landing", "40 + 2")
     write_notebook(root / "nbs/learn/chapter.ipynb", "Chapter", "'first edition'")
     return root
+
+
+@pytest.fixture
+def project(small_project, monkeypatch):
+    "The small project, built in this process: in the same steps, without the seconds that new processes take."
+    import nbdev.serve
+    from nbdev.config import get_config
+
+    monkeypatch.chdir(small_project)
+    monkeypatch.setattr(nbdev.serve, "proc_nbs", functools.partial(nbdev.serve.proc_nbs, n_workers=0))
+    get_config.cache_clear()
+    yield small_project
+    get_config.cache_clear()

@@ -33,7 +33,7 @@ class ForkedKernel:
 
     def __init__(self, command, cwd, env, **_):
         arguments = command[command.index("ipykernel_launcher") + 1 :]
-        self.process = FORK.Process(target=become_kernel, args=(arguments, cwd, env), daemon=True)
+        self.process = FORK.Process(target=become_kernel, args=(arguments, cwd, env))
         self.process.start()
         self.pid = self.process.pid
         while self.poll() is None and os.getpgid(self.pid) != self.pid:

@@ -1,7 +1,7 @@
 """Writes README.md from the landing page, and cleans the notebooks"""
 import re
 
-import nbformat
+from execnb.nbio import read_nb, write_nb
 from nbdev.clean import nbdev_clean
 from nbdev.config import get_config
 from smalldocs.notebook import cell_options
@@ -24,17 +24,17 @@ def notebook_to_readme(notebook, nbs: str) -> tuple[str, dict[str, str]]:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "image/svg+xml" in data:
-                pictures[f"images/{cell.id}.svg"] = data["image/svg+xml"]
+                pictures[f"images/{cell.id}.svg"] = "".join(data["image/svg+xml"])
                 parts.append(f"![{options['fig-alt']}](images/{cell.id}.svg)\n\n*{options['fig-cap']}*")
             elif "text/html" not in data:  # a live figure needs a page
-                parts.append(f"```text\n{(output.get('text') or data['text/plain']).rstrip()}\n```")
+                parts.append(f"```text\n{''.join(output.get('text') or data['text/plain']).rstrip()}\n```")
     return "\n\n".join(parts) + "\n", pictures
 
 
 def readme() -> None:
     "Writes README.md and its pictures from the landing page as it is saved."
     settings = get_config()
-    text, pictures = notebook_to_readme(nbformat.read(settings.nbs_path / "index.ipynb", as_version=4), settings.nbs_path.name)
+    text, pictures = notebook_to_readme(read_nb(settings.nbs_path / "index.ipynb"), settings.nbs_path.name)
     for path, content in {**pictures, "README.md": text}.items():
         (settings.config_path / path).write_text(content, encoding="utf-8")
 
@@ -43,6 +43,6 @@ def clean() -> None:
     "Cleans every notebook as nbdev does, and removes what ipywidgets saved."
     nbdev_clean()
     for path in notebooks():
-        notebook = nbformat.read(path, as_version=4)
+        notebook = read_nb(path)
         if drop_widget_views(notebook):
-            nbformat.write(notebook, path)
+            write_nb(notebook, path)

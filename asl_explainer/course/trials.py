@@ -26,9 +26,9 @@ from .datasets import Task, digits, packages
 from .scores import calibration_error, mean_average_precision, platt_scaling, ranking_scores
 
 # %% auto #0
-__all__ = ['CANDIDATES', 'TASKS', 'BATCH_SIZES', 'EPOCHS', 'SHORT', 'PATIENCE', 'RATE_LADDER', 'RATES', 'TRIAL_SEEDS', 'SEEDS',
-           'HIDDEN', 'Candidate', 'Trial', 'Outcome', 'shares', 'train', 'load_results', 'record', 'choices', 'choose',
-           'compare', 'scored_results', 'paired_difference', 'holm']
+__all__ = ['CANDIDATES', 'TASKS', 'BATCH', 'EPOCHS', 'SHORT', 'PATIENCE', 'LADDER', 'RATES', 'TRIAL_SEEDS', 'SEEDS', 'HIDDEN',
+           'Candidate', 'Trial', 'Outcome', 'shares', 'train', 'load_results', 'record', 'recorded', 'trained',
+           'choices', 'choose', 'compare', 'scored_results', 'paired_difference', 'holm']
 
 # %% ../../nbs/api/trials.ipynb #losses-code
 def _asymmetric(labels, **settings):
@@ -236,6 +236,33 @@ def record(
             file.write(json.dumps(result) + "\n")
             file.flush()
     return [recorded[key] for key in wanted]
+
+# %% ../../nbs/api/trials.ipynb #recorded-code
+def recorded(
+    path: Path,  # File of JSON
+    compute: Callable[[], Any],  # Takes long, and returns what JSON can hold
+) -> Any:
+    "What a file holds; where there is none, what `compute` returns, saved there."
+    path = Path(path)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(compute()) + "\n")
+    return json.loads(path.read_text())
+
+
+def trained(
+    trial: Trial,
+    path: Path,  # File of weights, in half precision
+) -> Outcome:  # With task and model only
+    "The model of a trial, with the weights that a file holds; where there is none, it is trained and saved there."
+    path, task = Path(path), TASKS[trial.task](trial.hidden, trial.seed)
+    if not path.exists():
+        weights = train(trial, observe=False).model.state_dict()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({name: weight.half() for name, weight in weights.items()}, path)
+    model = task.network().eval()
+    model.load_state_dict(torch.load(path, weights_only=True))
+    return Outcome(task, None, model, {}, [], [], [], [])
 
 # %% ../../nbs/api/trials.ipynb #protocol-code
 RATE_LADDER = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)

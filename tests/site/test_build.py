@@ -1,29 +1,17 @@
 """A build makes the whole site, or says what is wrong and where, and leaves the earlier site as it was."""
-import functools
 import os
 import re
 import subprocess
 import sys
 
-import nbdev.serve
 import pytest
 from conftest import BIN, ROOT, built, digests, tools, write_notebook
-from nbdev.config import get_config
 
 from tools import ERRORS
+from tools.__main__ import run
 from tools.build import build
 
 CHAPTER = "nbs/learn/chapter.ipynb"
-
-
-@pytest.fixture
-def project(small_project, monkeypatch):
-    "The small project, built in this process: in the same steps, without the seconds that new processes take."
-    monkeypatch.chdir(small_project)
-    monkeypatch.setattr(nbdev.serve, "proc_nbs", functools.partial(nbdev.serve.proc_nbs, n_workers=0))
-    get_config.cache_clear()
-    yield small_project
-    get_config.cache_clear()
 
 
 def page_of(project, *cells):
@@ -59,21 +47,24 @@ def test_a_second_build_gives_the_same_bytes(small_project):
     assert digests(built(small_project)) == first
 
 
-def test_a_failure_leaves_the_earlier_site_and_names_the_notebook(small_project):
-    before = digests(built(small_project))
-    broken = small_project / "nbs/api/broken.ipynb"
+def test_a_failure_leaves_the_earlier_site_and_names_the_notebook(project):
+    build("smalldocs")
+    before = digests(project / "_docs")
+    broken = project / "nbs/api/broken.ipynb"
     write_notebook(broken, "Broken", "#| default_exp broken", "#| export\nlabels = {}\nlabels['cat']", "#| export\ndef area(): 'Of a circle'")
-    said = fails(small_project)
+    said = fails(project)
     assert said.startswith("api/broken.ipynb: KeyError('cat')") and "labels['cat']" in said
-    assert digests(small_project / "_docs") == before
+    assert digests(project / "_docs") == before
     broken.unlink()
-    built(small_project)
+    build("smalldocs")
 
 
-def test_the_page_of_a_deleted_notebook_is_gone(small_project):
-    assert (built(small_project) / "learn/chapter.html").is_file()
-    (small_project / CHAPTER).unlink()
-    assert not (built(small_project) / "learn/chapter.html").exists()
+def test_the_page_of_a_deleted_notebook_is_gone(project):
+    build("smalldocs")
+    assert (project / "_docs/learn/chapter.html").is_file()
+    (project / CHAPTER).unlink()
+    build("smalldocs")
+    assert not (project / "_docs/learn/chapter.html").exists()
 
 
 def test_nothing_is_executed(project):
@@ -245,26 +236,27 @@ def test_a_missing_configuration_is_named(project):
     assert "nbs/_quarto.yml is missing" in fails_for(project)
 
 
-def test_a_broken_configuration_is_named(small_project):
-    (small_project / "_quarto.yml").write_text("project: [unclosed\n")
-    assert "_quarto.yml" in fails(small_project)
+def test_a_broken_configuration_is_named(project):
+    (project / "_quarto.yml").write_text("project: [unclosed\n")
+    with pytest.raises(SystemExit, match="^error: .*_quarto.yml"):
+        run("build", "smalldocs", None)
 
 
 def test_outside_a_project_it_says_so(tmp_path):
     assert "no settings.ini here" in fails(tmp_path)
 
 
-def test_the_command_of_smalldocs_finishes_the_pages_too(small_project):
+def test_the_command_of_smalldocs_finishes_the_pages_too(project):
     "`_quarto.yml` has our pass run by whoever renders."
-    expected = digests(built(small_project))
-    subprocess.run([BIN / "smalldocs", "render", "_proc"], cwd=small_project, check=True, capture_output=True)
-    assert digests(small_project / "_proc/_docs") == expected
+    build("smalldocs")
+    subprocess.run([BIN / "smalldocs", "render", "_proc"], cwd=project, check=True, capture_output=True)
+    assert digests(project / "_proc/_docs") == digests(project / "_docs")
 
 
-def test_finished_pages_are_left_as_they_are(small_project):
+def test_finished_pages_are_left_as_they_are(project):
     "Quarto's preview renders one page and runs the pass over all."
-    site = built(small_project)
-    before = digests(site)
+    build("smalldocs")
+    before = digests(project / "_docs")
     environment = {**os.environ, "SMALLDOCS": "1", "QUARTO_PROJECT_OUTPUT_DIR": "../_docs"}
-    subprocess.run([sys.executable, "../tools/finish.py"], cwd=small_project / "_proc", env=environment, check=True)
-    assert digests(site) == before
+    subprocess.run([sys.executable, "../tools/finish.py"], cwd=project / "_proc", env=environment, check=True)
+    assert digests(project / "_docs") == before

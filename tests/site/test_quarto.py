@@ -9,12 +9,13 @@ import sys
 import lxml.html
 import pypandoc
 import pytest
-from conftest import ROOT, built, digests, published, tools
+from conftest import ROOT, digests, published, tools
 from smalldocs.config import load
 from test_notebooks import NOTEBOOKS
 from test_pages import PAGES
 
-from tools.build import QUARTOS_OWN
+from tools import BuildError
+from tools.build import QUARTOS_OWN, build
 
 
 def unread(folder):
@@ -47,36 +48,54 @@ def test_pandoc_reads_a_processed_page_without_a_warning(site, name):
     assert done.stdout.strip() or name == "404.ipynb"
 
 
-def fake_quarto(folder, script):
-    "An environment in which `quarto` is a small shell script."
-    folder.mkdir()
-    (folder / "quarto").write_text(f"#!/bin/sh\n{script}\n")
-    (folder / "quarto").chmod(0o755)
-    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+@pytest.fixture
+def fake_quarto(tmp_path, monkeypatch):
+    "Makes `quarto` a small shell script."
+
+    def fake(script):
+        program = tmp_path / "bin/quarto"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+
+    return fake
 
 
-def test_quarto_renders_when_it_is_asked_for(small_project, tmp_path):
-    page = '<html><head><meta charset="utf-8"></head><body><main id="text"><a href="https://asl-explainer.github.io/asl_explainer/learn/chapter.html">next</a></main></body></html>'
+PAGE = (
+    '<html><head><meta charset="utf-8"></head><body><main id="text">'
+    '<a href="https://asl-explainer.github.io/asl_explainer/learn/chapter.html">next</a></main></body></html>'
+)
+
+
+def test_quarto_renders_when_it_is_asked_for(project, fake_quarto):
+    read = "ls learn/chapter.ipynb _quarto.yml nbdev.yml"
+    write = f"mkdir -p _docs/learn && echo '{PAGE}' | tee _docs/index.html > _docs/learn/chapter.html"
     hook = f"QUARTO_PROJECT_OUTPUT_DIR=_docs {sys.executable} ../tools/finish.py"  # as _quarto.yml has it
-    env = fake_quarto(tmp_path / "bin", f"ls learn/chapter.ipynb _quarto.yml nbdev.yml && mkdir -p _docs/learn && echo '{page}' | tee _docs/index.html > _docs/learn/chapter.html && {hook}")
-    done = tools(small_project, "build", "--renderer", "quarto", env=env)
-    assert done.returncode == 0, done.stderr
-    made = (small_project / "_docs/index.html").read_text()
-    assert '<a href="learn/chapter.html">next</a>' in made and "skip-link" in made and "Content-Security-Policy" not in made
+    fake_quarto(f"{read} && {write} && {hook}")
+    build("quarto")
+    made = (project / "_docs/index.html").read_text()
+    assert '<a href="learn/chapter.html">next</a>' in made and "skip-link" in made
+    assert "Content-Security-Policy" not in made
 
 
-@pytest.mark.parametrize("script, said", [("echo 'ERROR: unknown key' >&2; exit 1", "quarto render failed:\nERROR: unknown key"), ("mkdir _docs", "quarto made no page of index.ipynb, learn/chapter.ipynb")])
-def test_a_failure_of_quarto_leaves_the_earlier_site(small_project, tmp_path, script, said):
-    before = digests(built(small_project))
-    done = tools(small_project, "build", "--renderer", "quarto", env=fake_quarto(tmp_path / "bin", script))
-    assert done.returncode == 1 and f"error: {said}" in done.stderr
-    assert digests(small_project / "_docs") == before
+@pytest.mark.parametrize("script, said", [
+    ("echo 'ERROR: unknown key' >&2; exit 1", "quarto render failed:\nERROR: unknown key"),
+    ("mkdir _docs", "quarto made no page of index.ipynb, learn/chapter.ipynb"),
+])
+def test_a_failure_of_quarto_leaves_the_earlier_site(project, fake_quarto, script, said):
+    build("smalldocs")
+    before = digests(project / "_docs")
+    fake_quarto(script)
+    with pytest.raises(BuildError, match=said):
+        build("quarto")
+    assert digests(project / "_docs") == before
 
 
-def test_quarto_is_asked_for_and_not_there(small_project):
-    path = os.pathsep.join(folder for folder in os.environ["PATH"].split(os.pathsep) if not os.path.exists(f"{folder}/quarto"))
-    done = tools(small_project, "build", "--renderer", "quarto", env={**os.environ, "PATH": path})
-    assert done.returncode == 1 and done.stderr.startswith("error: quarto is not on PATH")
+def test_quarto_is_asked_for_and_not_there(project, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BuildError, match="^quarto is not on PATH"):
+        build("quarto")
 
 
 @pytest.mark.skipif(not shutil.which("quarto"), reason="Quarto comes from its own site; a workflow installs it and runs this")

@@ -8,9 +8,9 @@ import time
 from jupyter_client.provisioning import local_provisioner
 from nbclient import NotebookClient
 
-# What takes seconds to import and does nothing before it is called. Our own package is not in it.
-IMPORTS = ["ipykernel.kernelapp", "torch", "torch._decomp", "torch.fx.experimental.proxy_tensor", "matplotlib.pyplot", "PIL.Image"]
-IMPORTS += ["matplotlib_inline.backend_inline", "sklearn.metrics", "nbdev.showdoc", "fastcore.test", "ipywidgets", "nbclient"]
+# What takes seconds to import and does nothing before it is called: neither our own package nor what looks for a kernel.
+IMPORTS = ["ipykernel.kernelapp", "torch", "torch._decomp", "torch.fx.experimental.proxy_tensor", "matplotlib.pyplot"]
+IMPORTS += ["matplotlib.backends.backend_svg", "PIL.Image", "sklearn.metrics", "fastcore.test", "nbclient"]
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(IMPORTS)
 
@@ -21,8 +21,10 @@ def become_kernel(arguments, folder, environment):
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    import matplotlib
     from ipykernel.kernelapp import launch_new_instance
 
+    matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"  # too late for a kernel's MPLBACKEND
     launch_new_instance(argv=[*arguments, f"--parent={os.getppid()}"])  # it ends with its parent
 
 
@@ -56,10 +58,11 @@ class ForkedKernel:
         self.send_signal(signal.SIGKILL)
 
 
-def execute(notebook, folder, monkeypatch):
+def execute(notebook, folder, monkeypatch, **options):
     "Executes the cells of a notebook, in place, except those that nbdev is told not to."
     monkeypatch.setattr(local_provisioner, "launch_kernel", ForkedKernel)
     for cell in notebook.cells:
         if re.search(r"^#\|\s*eval:\s*false", cell.source, re.MULTILINE):
             cell.metadata.tags = ["skip-execution"]
-    NotebookClient(notebook, kernel_name="python3", timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    options |= {"kernel_name": "python3", "timeout": 900, "resources": {"metadata": {"path": str(folder)}}}
+    NotebookClient(notebook, **options).execute()

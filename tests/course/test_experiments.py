@@ -1,13 +1,18 @@
 """Recording trials, interrupted and resumed, and the recorded results."""
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from itertools import product
 
+import nbformat
+import numpy as np
 import pytest
 from conftest import ROOT, started
+from kernels import execute
 
 from asl_explainer.course.trials import CANDIDATES, HIDDEN, RATES, SEEDS, TASKS, TRIAL_SEEDS, choices, load_results, scored_results
 
@@ -73,3 +78,37 @@ def test_the_results_are_small_and_nothing_is_recorded_twice():
     for task in TASKS:
         keys = [json.dumps([result["trial"], "test" in result]) for result in load_results(RESULTS / f"{task}.jsonl")]
         assert len(keys) == len(set(keys)), task
+
+
+# What chapters record, and how far apart two trainings on different processors are, in the file's units.
+CHAPTERS = {
+    "learn/playground": {"worlds.json": 5},
+    "learn/tune_on_your_data": {"ladder.jsonl": 3},
+    "learn/use_it": {"eight_samples.json": 1},
+    "learn/which_loss": {"answers.json": 0.3},
+    "learn/why_asymmetric": {"two_trainings.json": 1},
+}
+
+
+def recorded_numbers(path):
+    "The numbers of a recorded file; of trials their scores."
+    text = path.read_text()
+    if path.suffix == ".jsonl":
+        results = sorted(load_results(path), key=lambda result: json.dumps(result["trial"]))
+        text = json.dumps([[max(result["validation"]), result["long"]["macro"]] for result in results])
+    return [float(number) for number in re.findall(r"-?\d+\.\d+", text)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_training_again_gives_what_a_chapter_recorded(tmp_path, chapter, monkeypatch):
+    shutil.copytree(ROOT / "nbs", tmp_path / "nbs", ignore=shutil.ignore_patterns(".*"))
+    results = tmp_path / "nbs/learn/results"
+    for path in results.iterdir():
+        if path.stem not in TASKS:
+            path.unlink()
+    path = tmp_path / f"nbs/{chapter}.ipynb"
+    execute(nbformat.read(path, as_version=4), path.parent, monkeypatch, allow_errors=True)
+    for name, tolerance in CHAPTERS[chapter].items():
+        again, before = (np.array(recorded_numbers(folder / name)) for folder in (results, RESULTS))
+        assert len(before) > 10 and np.abs(again - before).mean() < tolerance / 5 and np.abs(again - before).max() < tolerance

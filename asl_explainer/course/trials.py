@@ -26,9 +26,9 @@ from .datasets import Task, digits, packages
 from .scores import calibration_error, mean_average_precision, platt_scaling, ranking_scores
 
 # %% auto #0
-__all__ = ['CANDIDATES', 'TASKS', 'BATCH', 'EPOCHS', 'SHORT', 'PATIENCE', 'LADDER', 'RATES', 'TRIAL_SEEDS', 'SEEDS', 'HIDDEN',
-           'Candidate', 'Trial', 'Outcome', 'shares', 'train', 'load_results', 'record', 'recorded', 'trained',
-           'choices', 'choose', 'compare', 'scored_results', 'paired_difference', 'holm']
+__all__ = ['CANDIDATES', 'TASKS', 'BATCH_SIZES', 'EPOCHS', 'SHORT', 'PATIENCE', 'RATE_LADDER', 'RATES', 'TRIAL_SEEDS', 'SEEDS',
+           'HIDDEN', 'Candidate', 'Trial', 'Outcome', 'shares', 'train', 'load_results', 'record', 'recorded',
+           'trained', 'choices', 'choose', 'compare', 'scored_results', 'paired_difference', 'holm']
 
 # %% ../../nbs/api/trials.ipynb #losses-code
 def _asymmetric(labels, **settings):

@@ -58,10 +58,12 @@ def fake_quarto(folder, script):
 
 def test_quarto_renders_when_it_is_asked_for(small_project, tmp_path):
     page = '<html><head><meta charset="utf-8"></head><body><main id="text"><a href="https://asl-explainer.github.io/asl_explainer/learn/chapter.html">next</a></main></body></html>'
+    warning = " && echo WARN: a link leads nowhere, says level $QUARTO_LOG_LEVEL >&2"
     hook = f"QUARTO_PROJECT_OUTPUT_DIR=_docs {sys.executable} ../tools/finish.py"  # as _quarto.yml has it
-    env = fake_quarto(tmp_path / "bin", f"ls learn/chapter.ipynb _quarto.yml nbdev.yml && mkdir -p _docs/learn && echo '{page}' | tee _docs/index.html > _docs/learn/chapter.html && {hook}")
+    env = fake_quarto(tmp_path / "bin", f"ls learn/chapter.ipynb _quarto.yml nbdev.yml && mkdir -p _docs/learn && echo '{page}' | tee _docs/index.html > _docs/learn/chapter.html && {hook}{warning}")
     done = tools(small_project, "build", "--renderer", "quarto", env=env)
     assert done.returncode == 0, done.stderr
+    assert "WARN: a link leads nowhere, says level warning\n" in done.stdout
     made = (small_project / "_docs/index.html").read_text()
     assert '<a href="learn/chapter.html">next</a>' in made and "skip-link" in made and "Content-Security-Policy" not in made
     assert (small_project / "_docs/api/site.html").is_file()
@@ -89,13 +91,15 @@ def test_quarto_makes_every_page(tmp_path, new_context):
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(path.relative_to(project / "_docs").as_posix() for path in (project / "_docs").rglob("*.html")) == sorted([*PAGES, *MOVED])
     wrong = []
-    with served(project / "_docs") as address:
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host/asl_explainer").symlink_to(project / "_docs")  # Quarto's 404 page has links from the host's root
+    with served(tmp_path / "host") as address:
         for page_name in PAGES:
             tree = lxml.html.parse(str(project / "_docs" / page_name))
             assert tree.findtext(".//h1") and not tree.xpath("//script[contains(@src, '://')]")
             page = new_context().new_page()
             page.on("pageerror", lambda error: wrong.append(f"{page_name}: {error}"))
-            page.goto(f"{address}/{page_name}")
+            page.goto(f"{address}/asl_explainer/{page_name}")
             page.context.close()
     assert wrong == []
     formulas = (project / "_docs/learn/gradients.html").read_text()

@@ -57,6 +57,8 @@ def test_everything_is_named_and_can_be_read(open_page, scheme, viewport):
     page = open_page(scheme, viewport)
     response = AXE.run(page, options={"resultTypes": ["violations", "passes"]}).response
     assert nodes(response["violations"]) == []
+    paper = "getComputedStyle(document.querySelector('{}')).backgroundColor"
+    assert page.evaluate(paper.format("nav.navbar")) == page.evaluate(paper.format("body"))
     read = "\n".join(nodes(response["passes"], "color-contrast"))
     seen = ["navbar-title", "<code>disable_torch", "<code>gamma_neg", "<code>Asymmetric", "<summary", "nav-page-text"]
     if viewport is WIDE:

@@ -18,8 +18,13 @@ from tools import BuildError
 from tools.finish import finish_site
 from tools.processors import Filter, name_of
 
-# Repairs smalldocs, until it takes these keys, which Quarto needs, without a warning.
-QUARTOS_OWN = ("output-file is not read by smalldocs", "html-math-method is ignored")
+# Repairs smalldocs, until it takes these keys, which Quarto needs, without a warning: so the warnings end.
+QUARTOS_OWN = (
+    "output-file is not read by smalldocs",
+    "html-math-method is ignored",
+    "respect-user-color-scheme is ignored",
+    "unknown key website.open-graph.image",
+)
 
 
 def notebooks() -> list[Path]:
@@ -58,13 +63,15 @@ def with_smalldocs(folder: Path) -> Path:
 
 
 def with_quarto(folder: Path) -> Path:
-    "Has Quarto render a folder, and finish the pages by `_quarto.yml`; returns the site."
+    "Has Quarto render a folder, and finish the pages by `_quarto.yml`; prints its warnings; returns the site."
     if not shutil.which("quarto"):
         raise BuildError("quarto is not on PATH: install it from quarto.org, or leave out --renderer quarto")
-    environment = {**os.environ, "QUARTO_PYTHON": sys.executable}
-    done = subprocess.run(["quarto", "render", "--no-cache"], cwd=folder, env=environment, capture_output=True, text=True)
+    environment = {**os.environ, "QUARTO_PYTHON": sys.executable, "QUARTO_LOG_LEVEL": "warning", "NO_COLOR": "1"}
+    command = ["quarto", "render", "--no-cache"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise BuildError("quarto render failed:\n" + "\n".join(done.stderr.splitlines()[-20:]))
+    print(done.stderr, end="", flush=True)
     return folder / get_config().doc_path.name
 
 

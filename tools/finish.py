@@ -23,6 +23,14 @@ from tools import BuildError
 OUTPUT = "//div[contains(@class, 'cell-output')]"
 LIVE = "ancestor::figure[contains(@class, 'asl-live')]"
 TOOLS = "//div[contains(@class, 'toc-actions')]"  # the links under a page's table of contents
+BARE = {  # what is wide and has no box in Quarto's pages, and the box that it has in smalldocs'
+    "//main//table[not(ancestor::div[contains(@class, 'sd-table')])]": '<div class="sd-table"></div>',
+    "//main//math[@display='block'][not(parent::span)]": '<span class="math display"></span>',
+}
+ITEMS = {  # of the list that these links are in: smalldocs' and Quarto's
+    "div": '<div class="action-links"><a class="toc-action" {link}>{text}</a></div>',
+    "ul": '<li><a class="toc-action" {link}><i class="bi empty"></i>{text}</a></li>',
+}
 # What a browser fetches by itself when it opens a page.
 LINKED = "//link[not(contains('canonical alternate next prev', @rel))]/@href | //image/@*[contains(name(), 'href')]"
 FETCHED = f"//@src | //@srcset | //@poster | //object/@data | {LINKED}"
@@ -35,6 +43,7 @@ ACCESSIBLE = {
     "//nav[@id='TOC']": {"aria-label": "On this page"},
     "//nav[contains(@class, 'page-navigation')]": {"aria-label": "Previous and next page"},
     "//a[@role='navigation']": {"role": "button", "tabindex": "0"},  # it opens a section and leads nowhere
+    "//button[@role='menu']": {"role": "button"},  # it opens the bar's menu
     TOOLS: {"aria-label": "This page", "role": "navigation"},
     "//div[contains(@class, 'sd-table')] | //span[contains(@class, 'math display')]": {"tabindex": "0"},  # they scroll on a phone
     "//main[@id]": {"tabindex": "-1"},
@@ -45,6 +54,12 @@ font-src 'self'; connect-src 'self'; base-uri 'self'; form-action 'none'"""
 # Repairs smalldocs, until its theme switch needs no script in an attribute, which a policy forbids.
 SWITCH = """document.querySelectorAll('.quarto-color-scheme-toggle').forEach(
   toggle => toggle.onclick = () => { window.smalldocsToggleScheme(); return false })"""
+# Repairs Quarto, until its search names the button and the field that it makes in the browser.
+SEARCH = """for (const moment of ['DOMContentLoaded', 'focusin']) addEventListener(moment, () =>
+  document.querySelectorAll('.aa-Autocomplete, .aa-DetachedSearchButton, .aa-Input').forEach(part => {
+    part.removeAttribute('aria-labelledby')
+    part.setAttribute('aria-label', 'Search')
+  }))"""
 # Repairs smalldocs and Quarto, until the links of 404.html start at the site's root, since it is shown at any address.
 BASE = "if (location.pathname.startsWith('{0}')) document.head.insertAdjacentHTML('afterbegin', '<base href={0}>')"
 ICON = re.compile(r"\.(bi-[a-z0-9-]+)::before\{content:\"\\([0-9a-f]+)\"\}")
@@ -92,6 +107,15 @@ def tidy(page, place: str, address: str) -> None:
     # Repairs nbdev, until it links names by relative links.
     for link in page.xpath("//a[starts-with(@href, $address)]", address=address):
         link.set("href", relpath(link.get("href").removeprefix(address) or ".", Path(place).parent.as_posix()))
+
+
+def box_wide_parts(page) -> None:
+    "Puts bare tables and block formulas into boxes, which scroll on a phone."
+    for path, box in BARE.items():
+        for part in page.xpath(path):
+            part.addprevious(element(box))
+            part.getprevious().append(part)
+            part.getparent().tail, part.tail = part.tail, None
 
 
 def own_ids(drawing, prefix: str) -> None:
@@ -145,6 +169,8 @@ def check_sources(page) -> None:
 
 def make_accessible(page) -> None:
     "Names the landmarks, lets the keyboard reach what scrolls, starts with a link to the text, leaves out no heading level."
+    if page.xpath("//script[@id='quarto-search-options']"):
+        page.body.append(element(f"<script>{SEARCH}</script>"))
     for path, attributes in ACCESSIBLE.items():
         for part in page.xpath(path):
             part.attrib.update(attributes)
@@ -172,9 +198,9 @@ def say_source(page, place: str, about: About, colab: bool) -> None:
     links = {"Download the notebook": f'href="{path.name}" download'}
     links |= {"Open in Colab": f'href="https://colab.research.google.com/github/{about.source}/{path}"'} if colab else {}
     links |= {"Open in nbviewer": f'href="https://nbviewer.org/github/{about.source}/{path}"'}
-    for parent in page.xpath(TOOLS):
+    for parent in page.xpath(f"{TOOLS}[not(ul)] | {TOOLS}/ul"):
         for text, link in links.items():
-            parent.append(element(f'<div class="action-links"><a class="toc-action" {link}>{text}</a></div>'))
+            parent.append(element(ITEMS[parent.tag].format(link=link, text=text)))
 
 
 def secure(page) -> None:
@@ -200,6 +226,7 @@ def finish_page(source: str, place: str, about: About, colab: bool, strict: bool
     describe_pictures(page)
     pictures = take_out_pictures(page, place)
     check_sources(page)
+    box_wide_parts(page)
     make_accessible(page)
     say_source(page, place, about, colab)
     if place == "404.html":  # it is shown at any address; its links start at the published site's root

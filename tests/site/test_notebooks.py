@@ -43,6 +43,14 @@ def test_exporting_and_cleaning_change_nothing(tmp_path, command, folder):
     assert digests(project / folder) == before, f"run `make notebooks` and commit what {' '.join(command)} changes"
 
 
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_link_to_another_page_opens_its_notebook_in_jupyter(name):
+    "The renderers turn a link to a notebook into one to its page; a link to a page leads nowhere in Jupyter."
+    text = "\n".join(cell.source for cell in read(name).cells if cell.cell_type == "markdown")
+    linked = re.findall(r"""(?:\]\(|(?:href|src)=["'])(?!https?:|mailto:|#|attachment:)([^)\s"'#]+)""", text)
+    assert [link for link in linked if not (NBS / name).parent.joinpath(link).exists()] == []
+
+
 def test_cleaning_removes_what_ipywidgets_saved(tmp_path):
     project = copy_of_the_project(tmp_path)
     notebook = read("index.ipynb")

@@ -243,7 +243,8 @@ def test_reduced_motion_is_respected(new_context, site_url):
 def test_print_leaves_the_chapter(page, site_url):
     page.goto(f"{site_url}/learn/gradients.html")
     page.emulate_media(media="print")
-    for menu in ["#quarto-header", "#quarto-sidebar", "#quarto-margin-sidebar", ".page-navigation", "figure input", ".code-copy-button"]:
+    menus = ["#quarto-header", "#quarto-sidebar", "#quarto-margin-sidebar", ".page-navigation"]
+    for menu in [*menus, "figure button", ".code-copy-button"]:
         assert page.locator(menu).first.is_hidden(), menu
     assert page.locator("main h1").is_visible()
 
@@ -255,3 +256,35 @@ def test_a_browser_that_does_not_start_is_started_again(launch_browser, browser_
     browser = launch_browser(executable_path=program)
     assert browser.is_connected() and (tmp_path / "tried").exists()
     browser.close()
+
+
+def test_a_printed_slider_stands_beside_its_name_and_value(page, site_url):
+    page.goto(f"{site_url}/learn/gradients.html")
+    page.emulate_media(media="print")
+    rows = page.locator("figure input[type=range]:visible").all()
+    assert rows
+    for slider in rows:
+        name = page.locator(f"label[for='{slider.get_attribute('id')}']").bounding_box()
+        value = slider.locator("xpath=following-sibling::output[1]")
+        boxes = [name, slider.bounding_box(), value.bounding_box()]
+        middles = [box["y"] + box["height"] / 2 for box in boxes]
+        assert value.inner_text() and max(middles) - min(middles) < 6
+        assert all(left["x"] + left["width"] <= right["x"] for left, right in zip(boxes, boxes[1:]))
+
+
+@pytest.mark.parametrize("page_name", ["index.html", "learn/gradients.html", "learn/implementations.html"])
+def test_a_page_at_twice_its_size_does_not_scroll_sideways(new_context, site_url, page_name):
+    page = new_context(viewport={"width": 640, "height": 450}, device_scale_factor=2).new_page()
+    page.goto(f"{site_url}/{page_name}")
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert page.evaluate(CLIPPED) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_forced_colors_leave_text_and_axes_of_a_figure_in_sight(new_context, site_url, scheme):
+    page = new_context(forced_colors="active", color_scheme=scheme).new_page()
+    page.goto(f"{site_url}/learn/gradients.html")
+    text, figure, paper = page.evaluate("""() => {
+        const style = path => getComputedStyle(document.querySelector(path))
+        return [style('main p').color, style('.cell-output svg[role=img]').fill, style('body').backgroundColor] }""")
+    assert text == figure != paper

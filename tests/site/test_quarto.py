@@ -68,12 +68,14 @@ PAGE = (
 )
 
 
-def test_quarto_renders_when_it_is_asked_for(project, fake_quarto):
+def test_quarto_renders_when_it_is_asked_for(project, fake_quarto, capsys):
     read = "ls learn/chapter.ipynb _quarto.yml nbdev.yml"
     write = f"mkdir -p _docs/learn && echo '{PAGE}' | tee _docs/index.html > _docs/learn/chapter.html"
     hook = f"QUARTO_PROJECT_OUTPUT_DIR=_docs {sys.executable} ../tools/finish.py"  # as _quarto.yml has it
-    fake_quarto(f"{read} && {write} && {hook}")
+    warn = "echo WARN: a link leads nowhere, says level $QUARTO_LOG_LEVEL >&2"
+    fake_quarto(f"{read} && {write} && {hook} && {warn}")
     build("quarto")
+    assert "WARN: a link leads nowhere, says level warning\n" in capsys.readouterr().out
     made = (project / "_docs/index.html").read_text()
     assert '<a href="learn/chapter.html">next</a>' in made and "skip-link" in made
     assert "Content-Security-Policy" not in made
@@ -112,7 +114,7 @@ def test_quarto_makes_every_page(tmp_path, new_context):
             assert tree.findtext(".//h1") and not tree.xpath("//script[contains(@src, '://')]")
             page = new_context().new_page()
             page.on("pageerror", lambda error: wrong.append(f"{page_name}: {error}"))
-            page.goto(f"{address}/{page_name}")
+            page.goto(f"{address}/asl_explainer/{page_name}")
             page.context.close()
     assert wrong == []
     formulas = (project / "_docs/learn/gradients.html").read_text()

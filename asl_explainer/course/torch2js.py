@@ -257,6 +257,7 @@ _COMPARISONS = {operation for operation, _ in _ELEMENTWISE if operation._opname 
 _COPIES = _operations("_to_copy clone")  # their keyword arguments do not change a value, except for the dtype
 # These read the shape of their argument, but not its elements.
 _FILLS = _operations("empty_like full_like new_full new_ones new_zeros ones_like zeros_like")
+_RULES = {}  # for each operation that combines several elements of an argument: a function of its node and arguments
 
 
 def _refuse(node, why=""):
@@ -270,6 +271,7 @@ class _Graph(fx.Interpreter):
 
     def __init__(self, graph):
         super().__init__(graph)
+        self.extra_traceback = False  # a refusal names the line itself
         self.results = {}  # for each node its tensor
         self.varying = set()  # nodes that depend on the inputs
 
@@ -279,10 +281,20 @@ class _Graph(fx.Interpreter):
                 _refuse(node, ", because it changes a tensor in place")
             if torch.Tag.nondeterministic_seeded in node.target.tags:
                 _refuse(node, ", because it draws random numbers")
-        self.results[node] = super().run_node(node)
+        result = self.results[node] = super().run_node(node)
         if node.op == "placeholder" or node.target not in _FILLS and not self.varying.isdisjoint(node.all_input_nodes):
             self.varying.add(node)
-        return self.results[node]
+            if node.op == "call_function" and isinstance(result, Tensor):
+                self.check(node, self.dtype(node))
+        return result
+
+    def check(self, node, dtype):
+        "Raise `NotImplementedError` for a node without a translation."
+        if (node.target, dtype) not in _ELEMENTWISE and (node.target not in _RULES or dtype not in _DTYPES.values()):
+            known = node.target in _RULES or any(node.target is operation for operation, _ in _ELEMENTWISE)
+            _refuse(node, f" for {dtype}" if known else "")
+        if node.kwargs and node.target not in _COPIES:
+            _refuse(node, f" with {', '.join(node.kwargs)}")
 
     def dtype(self, node):
         "The dtype that an operation computes in."
@@ -312,9 +324,6 @@ def _elementwise(translator, node, template):
     return lambda i: template.format(*(element(i) for element in elements))
 
 # %% ../../nbs/api/torch2js.ipynb #translate-code
-_RULES = {}  # for each operation that combines several elements of an argument: a function of its node and arguments
-
-
 class _Translator(_Graph):
     "Translates each node that is asked for to a function from an index to an expression, both JavaScript."
 
@@ -342,16 +351,10 @@ class _Translator(_Graph):
         return self.program.stored(element("0" if size is None else "i"), size, statements)
 
     def translate(self, node):
-        tensor, dtype = self.results[node], self.dtype(node)
-        template, rule = _ELEMENTWISE.get((node.target, dtype)), _RULES.get(node.target)
+        tensor, template = self.results[node], _ELEMENTWISE.get((node.target, self.dtype(node)))
         if node not in self.varying and (not node.all_input_nodes or template is None or len(tensor.unique()) < 2):
             return self.program.constant(tensor.flatten().tolist())
-        if template is None and (rule is None or dtype not in _DTYPES.values()):
-            known = rule or any(node.target is operation for operation, _ in _ELEMENTWISE)
-            _refuse(node, f" for {dtype}" if known else "")
-        if node.kwargs and node.target not in _COPIES:
-            _refuse(node, f" with {', '.join(node.kwargs)}")
-        return _elementwise(self, node, template) if template else rule(self, node, *node.args)
+        return _elementwise(self, node, template) if template else _RULES[node.target](self, node, *node.args)
 
     def returned(self, node):
         "What to return for a node: an array, or a number for a node without dimensions."

@@ -5,9 +5,13 @@
 # %% ../../nbs/api/torch2js.ipynb #imports
 from __future__ import annotations
 
+import itertools
 import json
+import linecache
 import math
+import operator
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,37 +19,29 @@ import torch
 from torch import Tensor, fx
 from torch._decomp import get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.traceback import preserve_node_meta, set_stack_trace
+from torch.ops import aten
+from torch.utils._python_dispatch import TorchDispatchMode
 
 # %% auto #0
 __all__ = ['trace', 'to_javascript']
 
 # %% ../../nbs/api/torch2js.ipynb #trace-code
-def _logaddexp(a, b):
-    "log(exp(a) + exp(b)); equal arguments may both be infinite, where a - b would be NaN."
-    return torch.where(a == b, a + math.log(2), torch.maximum(a, b) + (-(a - b).abs()).exp().log1p())
+def _operations(names):
+    "Operations by name. A name without a dot means the default overload."
+    return [operator.attrgetter(name if "." in name else f"{name}.default")(aten) for name in names.split()]
 
 
-# Operations that have no counterpart in JavaScript are traced as simpler ones.
-_DECOMPOSITIONS = get_decompositions(
-    [
-        torch.ops.aten._log_softmax,
-        torch.ops.aten._log_softmax_backward_data,
-        torch.ops.aten._softmax,
-        torch.ops.aten._softmax_backward_data,
-        torch.ops.aten.log_sigmoid_forward,
-        torch.ops.aten.log_sigmoid_backward,
-        torch.ops.aten.logsumexp,
-        torch.ops.aten.masked_fill,
-        torch.ops.aten.sigmoid_backward,
-        torch.ops.aten.softplus,
-        torch.ops.aten.softplus_backward,
-        torch.ops.aten.addcmul,
-        torch.ops.aten.addcdiv,
-        torch.ops.aten.mv,
-        torch.ops.aten.stack,
-        torch.ops.aten.tanh_backward,
-    ]
-) | {torch.ops.aten.logaddexp.default: _logaddexp}
+class _Lines(TorchDispatchMode):
+    "Notes for each operation of a trace the line of Python that called it."
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        frame = sys._getframe(1)
+        while (module := frame.f_globals.get("__name__", "")).partition(".")[0] == "torch":
+            frame = frame.f_back
+        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno, frame.f_globals).strip()
+        set_stack_trace([f"{module}.{frame.f_code.co_qualname}, line {frame.f_lineno}: {line}"])
+        return operation(*args, **kwargs or {})
 
 
 def _tensors(inputs):
@@ -55,89 +51,130 @@ def _tensors(inputs):
 
 def trace(
     function: Callable[..., dict[str, Tensor]],  # Takes tensors by name, returns tensors by name
-    inputs: dict[str, float | Tensor],  # For each name an example: a number, or a tensor, whose shape stays the same
+    example: dict[str, float | Tensor],  # For each name a number, or a tensor, whose shape stays the same
 ) -> fx.GraphModule:  # A graph of torch operations
     "Trace a function. The derivatives that it computes with `torch.func` become part of the graph."
-    return make_fx(lambda *values: function(**dict(zip(inputs, values))), decomposition_table=_DECOMPOSITIONS)(*_tensors(inputs))
 
-# %% ../../nbs/api/torch2js.ipynb #table
-def _add(sign):
-    return lambda a, b, alpha=1: f"({a} {sign} {b})" if alpha == 1 else f"({a} {sign} {alpha} * {b})"
+    def traced(*values):
+        with _Lines():
+            return function(**dict(zip(example, values)))
+
+    with preserve_node_meta():
+        return make_fx(traced, decomposition_table=_DECOMPOSITIONS)(*_tensors(example))
+
+# %% ../../nbs/api/torch2js.ipynb #simpler-code
+def _logaddexp(a, b):
+    "log(exp(a) + exp(b)); equal arguments may both be infinite, where a - b would be NaN."
+    return torch.where(a == b, a + math.log(2), torch.maximum(a, b) + (-(a - b).abs()).exp().log1p())
+
+
+def _cat(tensors, dim=0):
+    if dim % max(tensors[0].dim(), 1) == 0:
+        return NotImplemented
+    return torch.cat([tensor.movedim(dim, 0) for tensor in tensors]).movedim(0, dim)
 
 
 def _clamp(x, low=None, high=None):
-    x = x if low is None else f"Math.max({x}, {low})"
-    return x if high is None else f"Math.min({x}, {high})"
+    x = x if low is None else x.clamp_min(low)
+    return x if high is None else x.clamp_max(high)
 
 
-def _call(name):
-    return lambda *arguments: f"{name}({', '.join(arguments)})"
+def _split(x, sizes, dim=0):
+    ends = itertools.accumulate(sizes)
+    return [aten.slice.Tensor(x, dim, end - size, end) for size, end in zip(sizes, ends)]
 
 
-def _infix(sign):
-    return lambda a, b: f"({a} {sign} {b})"
+def _divide(a, b, *, rounding_mode):
+    return a // b if rounding_mode == "floor" else NotImplemented
 
 
-def _identity(x, *_, **__):
-    return x
+def _power(x, exponent):
+    return x.sqrt() if exponent == 0.5 else x.sqrt().reciprocal() if exponent == -0.5 else NotImplemented
 
 
-# An element of the result as JavaScript, given the corresponding element of each argument.
+_SIMPLER = """_log_softmax _log_softmax_backward_data _softmax _softmax_backward_data addcdiv addcmul addmm
+    binary_cross_entropy_with_logits dot log_sigmoid_backward log_sigmoid_forward logit logit_backward logsumexp
+    masked_fill.Scalar masked_fill.Tensor mse_loss mse_loss_backward mv select_backward select_scatter sigmoid_backward
+    softplus softplus_backward stack tanh_backward unbind.int xlogy.Tensor"""
+_DECOMPOSITIONS = {
+    **get_decompositions(_operations(_SIMPLER)),
+    **dict.fromkeys(_operations("clamp clamp.Tensor"), _clamp),
+    **dict.fromkeys(_operations("div.Scalar_mode div.Tensor_mode"), _divide),
+    aten.cat.default: _cat,
+    aten.logaddexp.default: _logaddexp,
+    aten.pow.Tensor_Scalar: _power,
+    aten.split_with_sizes.default: _split,
+}
+
+# %% ../../nbs/api/torch2js.ipynb #table
+_TABLE = """
+    f   atan cos cosh exp expm1 log log10 log1p log2 sin sinh sqrt tan tanh -> Math.NAME({0})
+    f   div.Scalar div.Tensor -> ({0} / {1})
+    f   floor_divide floor_divide.Scalar -> floorDivide({0}, {1})
+    f   fmod.Scalar fmod.Tensor -> ({0} % {1})
+    f   mul.Scalar mul.Tensor -> ({0} * {1})
+    f   neg -> (-{0})
+    f   pow.Scalar pow.Tensor_Scalar pow.Tensor_Tensor -> pow({0}, {1})
+    f   reciprocal -> (1 / {0})
+    f   remainder.Scalar remainder.Scalar_Tensor remainder.Tensor -> remainder({0}, {1})
+    f   sigmoid -> (1 / (1 + Math.exp(-{0})))
+    f   threshold_backward -> ({1} <= {2} ? 0 : {0})
+    fi  abs ceil floor trunc -> Math.NAME({0})
+    fi  add.Scalar add.Tensor -> ({0} + {1})
+    fi  clamp_max clamp_max.Tensor minimum -> Math.min({0}, {1})
+    fi  clamp_min clamp_min.Tensor maximum -> Math.max({0}, {1})
+    fi  relu -> Math.max({0}, 0)
+    fi  round -> round({0})
+    fi  rsub.Scalar rsub.Tensor -> ({1} - {0})
+    fi  sgn sign -> sign({0})
+    fi  sub.Scalar sub.Tensor -> ({0} - {1})
+    fib clone expand -> {0}
+    fib eq.Scalar eq.Tensor -> ({0} == {1})
+    fib ge.Scalar ge.Tensor -> ({0} >= {1})
+    fib gt.Scalar gt.Tensor -> ({0} > {1})
+    fib le.Scalar le.Tensor -> ({0} <= {1})
+    fib lt.Scalar lt.Tensor -> ({0} < {1})
+    fib ne.Scalar ne.Tensor -> ({0} != {1})
+    fib where.self -> ({0} ? {1} : {2})
+    i   floor_divide floor_divide.Scalar -> (floorDivide({0}, {1}) + 0)
+    i   fmod.Scalar fmod.Tensor -> ({0} % {1} + 0)
+    i   mul.Scalar mul.Tensor -> ({0} * {1} + 0)
+    i   neg -> (0 - {0})
+    i   remainder.Scalar remainder.Scalar_Tensor remainder.Tensor -> (remainder({0}, {1}) + 0)
+    b   bitwise_and.Tensor -> ({0} & {1})
+    b   bitwise_not -> (1 - {0})
+    b   bitwise_or.Tensor -> ({0} | {1})
+    b   bitwise_xor.Tensor -> ({0} ^ {1})
+    b   isinf -> (Math.abs({0}) == Infinity)
+    b   isnan -> Number.isNaN({0})
+    b   logical_and -> ({0} != 0 && {1} != 0)
+    b   logical_not -> ({0} == 0)
+    b   logical_or -> ({0} != 0 || {1} != 0)
+    b   logical_xor -> (({0} != 0) != ({1} != 0))
+    f   _to_copy -> {0}
+    i   _to_copy -> (Math.trunc({0}) + 0)
+    b   _to_copy -> ({0} != 0)
+"""
+_DTYPES = {"f": torch.float64, "i": torch.int64, "b": torch.bool}
 _ELEMENTWISE = {
-    "abs": _call("Math.abs"),
-    "add": _add("+"),
-    "alias": _identity,
-    "bitwise_and": _infix("&"),
-    "bitwise_not": lambda x: f"(1 - {x})",
-    "bitwise_or": _infix("|"),
-    "clamp": _clamp,
-    "clone": _identity,
-    "detach": _identity,
-    "div": _infix("/"),
-    "eq": _infix("=="),
-    "exp": _call("Math.exp"),
-    "expand": _identity,
-    "expm1": _call("Math.expm1"),
-    "floor": _call("Math.floor"),
-    "ge": _infix(">="),
-    "gt": _infix(">"),
-    "le": _infix("<="),
-    "lift_fresh_copy": _identity,
-    "log": _call("Math.log"),
-    "log1p": _call("Math.log1p"),
-    "logical_and": _infix("&"),
-    "logical_not": lambda x: f"(1 - {x})",
-    "lt": _infix("<"),
-    "maximum": _call("Math.max"),
-    "minimum": _call("Math.min"),
-    "mul": _infix("*"),
-    "ne": _infix("!="),
-    "neg": lambda x: f"(-{x})",
-    "pow": _call("Math.pow"),
-    "reciprocal": lambda x: f"(1 / {x})",
-    "rsub": lambda a, b, alpha=1: f"({b} - {a})" if alpha == 1 else f"({b} - {alpha} * {a})",
-    "sgn": _call("Math.sign"),
-    "sigmoid": lambda x: f"(1 / (1 + Math.exp(-{x})))",
-    "sign": _call("Math.sign"),
-    "sqrt": _call("Math.sqrt"),
-    "sub": _add("-"),
-    "tanh": _call("Math.tanh"),
-    "_to_copy": _identity,
-    "where": lambda condition, a, b: f"({condition} ? {a} : {b})",
-}
-# These keep the elements and their order, and change the shape only.
-_RESHAPES = {"_unsafe_view", "reshape", "squeeze", "unsqueeze", "view"}
-# These read the shape of their argument, but not its elements.
-_FILLS = {"empty_like", "full_like", "new_full", "new_ones", "new_zeros", "ones_like", "zeros_like"}
-# For each reduction the initial total, and the total after one more element.
-_REDUCTIONS = {
-    "amax": ("-Infinity", "Math.max(total, {})"),
-    "amin": ("Infinity", "Math.min(total, {})"),
-    "mean": ("0", "total + {}"),
-    "sum": ("0", "total + {}"),
+    (operation, _DTYPES[letter]): template.replace("NAME", operation._opname)
+    for letters, names, template in re.findall(r"([fib]+) +(.+) -> (.+)", _TABLE)
+    for operation in _operations(names)
+    for letter in letters
 }
 
-# %% ../../nbs/api/torch2js.ipynb #translate-code
+# %% ../../nbs/api/torch2js.ipynb #helpers-code
+# JavaScript functions; a program defines those that it calls.
+_HELPERS = {
+    "floorDivide": "(x, y) => { const r = x % y; "
+    "return y == 0 ? x / y : Math.round((x - r) / y) - (r != 0 && (r < 0) != (y < 0)) || 0 * (x / y); }",
+    "pow": "(x, y) => x == 1 || x == -1 && y * y == Infinity ? 1 : x ** y",
+    "remainder": "(x, y) => { const r = x % y; return r != 0 && (r < 0) != (y < 0) ? r + y : r; }",
+    "round": "(x) => { const r = Math.round(x); return r - x == 0.5 && r % 2 != 0 ? r - 1 : r; }",
+    "sign": "(x) => (x > 0) - (x < 0)",
+}
+
+# %% ../../nbs/api/torch2js.ipynb #index-code
 def _strides(shape):
     return [math.prod(shape[n + 1 :]) for n in range(len(shape))]
 
@@ -163,12 +200,7 @@ def _number(value):
     text = repr(value).removesuffix(".0")
     return f"({text})" if text.startswith("-") else text
 
-
-def _operation(node):
-    "The name of a node's operation, such as add."
-    return getattr(node.target, "__name__", node.op).split(".")[0]
-
-
+# %% ../../nbs/api/torch2js.ipynb #program-code
 @dataclass(frozen=True)
 class _Variable:
     "A JavaScript variable, or a literal number. Calling it gives the expression for element `i`."
@@ -180,24 +212,124 @@ class _Variable:
         return f"{self.name}[{i}]" if self.is_array else self.name
 
 
-class _Translator(fx.Interpreter):
-    """Runs a graph once to learn the shapes, then translates each result to JavaScript.
+class _Program:
+    "The statements of a JavaScript function."
 
-    The translation of a node is a function: given an index, as JavaScript, it returns the expression for that element.
-    A node that is used once is inlined where it is used; the elements of any other node are stored in a variable."""
+    def __init__(self):
+        self.setup, self.body = [], []  # statements that run once, and statements that run for new inputs
+        self.variables = {}  # by expression and size, so that equal expressions are computed once
+
+    def array(self, size):
+        "A new array. It is made once, and filled for each call."
+        array = _Variable(f"a{len(self.setup)}", True)
+        self.setup.append(f"const {array.name} = new Float64Array({size});")
+        return array
+
+    def stored(self, expression, size, statements):
+        "A variable of an expression: an array of `size` elements, where it is an expression in `i`, or a number."
+        if (expression, size) not in self.variables:
+            variable = _Variable(f"n{len(self.variables)}") if size is None else self.array(size)
+            loop = f"const {variable.name}" if size is None else f"for (let i = 0; i < {size}; i++) {variable('i')}"
+            statements.append(f"{loop} = {expression};")
+            self.variables[expression, size] = variable
+        return self.variables[expression, size]
+
+    def constant(self, elements):
+        "Numbers: one if all are equal, arithmetic if they are evenly spaced, or a list."
+        texts = [_number(element) for element in elements]
+        if len(set(texts)) < 2:
+            return _Variable(texts[0] if texts else "NaN")
+        first, step = elements[0], elements[1] - elements[0]
+        if all(first + n * step == element for n, element in enumerate(elements)):
+            return lambda i: f"({_number(first)} + {_number(step)} * {_index(i, [len(elements)], [1])})"
+        return _Variable(self.stored(f"[{','.join(texts)}]", None, self.setup).name, True)
+
+    def text(self, names, values):
+        "The program as a JavaScript expression, given the names of its inputs and the entries of its result."
+        setup, body = [f" {line}" for line in self.setup], [f"  {line}" for line in self.body]
+        lines = [*setup, f" return ({{ {names} }}) => {{", *body, f"  return {{ {values} }};", " };", "})()"]
+        called = set(re.findall(r"(?<![.\w])\w+(?=\()", "\n".join(lines)))
+        helpers = [f" const {name} = {_HELPERS[name]};" for name in _HELPERS if name in called]
+        return "\n".join(["(() => {", *helpers, *lines])
+
+# %% ../../nbs/api/torch2js.ipynb #graph-code
+_COMPARISONS = {operation for operation, _ in _ELEMENTWISE if operation._opname in {"eq", "ge", "gt", "le", "lt", "ne"}}
+_COPIES = _operations("_to_copy clone")  # their keyword arguments do not change a value, except for the dtype
+# These read the shape of their argument, but not its elements.
+_FILLS = _operations("empty_like full_like new_full new_ones new_zeros ones_like zeros_like")
+_RULES = {}  # for each operation that combines several elements of an argument: a function of its node and arguments
+
+
+def _refuse(node, why=""):
+    while node.target is operator.getitem:  # of an operation that returns several tensors
+        node = node.args[0]
+    raise NotImplementedError(f"{node.target} has no translation to JavaScript{why}: {node.stack_trace}")
+
+
+class _Graph(fx.Interpreter):
+    "Runs a graph once, to learn its shapes and dtypes."
 
     def __init__(self, graph):
         super().__init__(graph)
-        self.results, self.translations = {}, {}  # for each node its tensor in the run, and its translation
+        self.extra_traceback = False  # a refusal names the line itself
+        self.results = {}  # for each node its tensor
         self.varying = set()  # nodes that depend on the inputs
-        self.variables = {}  # for each expression and number of elements its variable, so that equal expressions are computed once
-        self.setup, self.body = [], []  # statements that run once, and statements that run for new inputs
 
     def run_node(self, node):
-        self.results[node] = super().run_node(node)
-        if node.op == "placeholder" or not self.varying.isdisjoint(node.all_input_nodes) and _operation(node) not in _FILLS:
+        if isinstance(node.target, torch._ops.OpOverload):
+            if node.target._schema.is_mutable:
+                _refuse(node, ", because it changes a tensor in place")
+            if torch.Tag.nondeterministic_seeded in node.target.tags:
+                _refuse(node, ", because it draws random numbers")
+        result = self.results[node] = super().run_node(node)
+        if node.op == "placeholder" or node.target not in _FILLS and not self.varying.isdisjoint(node.all_input_nodes):
             self.varying.add(node)
-        return self.results[node]
+            if node.op == "call_function" and isinstance(result, Tensor):
+                self.check(node, self.dtype(node))
+        return result
+
+    def check(self, node, dtype):
+        "Raise `NotImplementedError` for a node without a translation."
+        if (node.target, dtype) not in _ELEMENTWISE and (node.target not in _RULES or dtype not in _DTYPES.values()):
+            known = node.target in _RULES or any(node.target is operation for operation, _ in _ELEMENTWISE)
+            _refuse(node, f" for {dtype}" if known else "")
+        if node.kwargs and node.target not in _COPIES:
+            _refuse(node, f" with {', '.join(node.kwargs)}")
+
+    def dtype(self, node):
+        "The dtype that an operation computes in."
+        if node.target in _COMPARISONS:
+            return torch.result_type(*(self.results.get(value, value) for value in node.args))
+        return self.results[node].dtype
+
+# %% ../../nbs/api/torch2js.ipynb #elementwise-code
+def _argument(translator, value, shape):
+    "An argument of an elementwise operation, broadcast to the result's shape."
+    if not isinstance(value, fx.Node):
+        return lambda i: _number(value)
+    own = list(translator.results[value].shape)
+    sizes = [1] * (len(shape) - len(own)) + own
+    strides = [0 if size == 1 else stride for size, stride in zip(sizes, _strides(sizes))]
+    # A broadcast element is used several times.
+    repeats = math.prod(own) != math.prod(shape)
+    element = translator.variable(value) if repeats else translator.translation(value)
+    return lambda i: element(_index(i, list(shape), strides))
+
+
+def _elementwise(translator, node, template):
+    values = [value for value in node.args if not isinstance(value, list)]  # without the sizes of expand
+    if len(values) != template.count("{"):
+        _refuse(node, f" with {len(values)} arguments")
+    elements = [_argument(translator, value, translator.results[node].shape) for value in values]
+    return lambda i: template.format(*(element(i) for element in elements))
+
+# %% ../../nbs/api/torch2js.ipynb #translate-code
+class _Translator(_Graph):
+    "Translates each node that is asked for to a function from an index to an expression, both JavaScript."
+
+    def __init__(self, graph):
+        super().__init__(graph)
+        self.translations, self.program = {}, _Program()
 
     def translation(self, node):
         if node not in self.translations:
@@ -212,177 +344,155 @@ class _Translator(fx.Interpreter):
             self.translations[node] = self.assign(node, self.translation(node))
         return self.translations[node]
 
-    def returned(self, node):
-        "The variable to return for a node: an array unless the node has no dimension."
-        variable = self.variable(node)
-        return variable if variable.is_array == (self.results[node].dim() > 0) else self.assign(node, variable)
-
     def assign(self, node, element):
         "Store a node in a variable: a number, or an array of all elements."
-        statements, tensor = self.body if node in self.varying else self.setup, self.results[node]
-        if tensor.dim() == 0:
-            return self.declare(element("0"), statements)
-        expression = element("i")
-        if (expression, tensor.numel()) not in self.variables:
-            array = self.variables[expression, tensor.numel()] = self.array(tensor)
-            statements.append(f"for (let i = 0; i < {tensor.numel()}; i++) {array('i')} = {expression};")
-        return self.variables[expression, tensor.numel()]
-
-    def array(self, tensor):
-        "A new array for the elements of a tensor. It is made once, and filled for each call."
-        self.setup.append(f"const a{len(self.setup)} = new Float64Array({tensor.numel()});")
-        return _Variable(f"a{len(self.setup) - 1}", True)
-
-    def declare(self, expression, statements, is_array=False):
-        if expression not in self.variables:
-            self.variables[expression] = _Variable(f"{'c' if is_array else 'n'}{len(self.variables)}", is_array)
-            statements.append(f"const {self.variables[expression].name} = {expression};")
-        return self.variables[expression]
-
-    def constant(self, node):
-        elements = self.results[node].flatten().tolist()
-        first, step = elements[0], elements[1] - elements[0]
-        if all(first + n * step == element for n, element in enumerate(elements)):
-            return lambda i: f"({_number(first)} + {_number(step)} * {_index(i, [len(elements)], [1])})"
-        return self.declare(f"[{','.join(map(_number, elements))}]", self.setup, is_array=True)
-
-    def argument(self, value, shape):
-        "An argument of an elementwise operation, broadcast to the result's shape."
-        if not isinstance(value, fx.Node):
-            return lambda i: value if value is None else _number(value)
-        own = list(self.results[value].shape)
-        sizes = [1] * (len(shape) - len(own)) + own
-        strides = [0 if size == 1 else stride for size, stride in zip(sizes, _strides(sizes))]
-        # A broadcast element is used several times.
-        element = self.translation(value) if math.prod(own) == math.prod(shape) else self.variable(value)
-        return lambda i: element(_index(i, list(shape), strides))
+        statements, tensor = self.program.body if node in self.varying else self.program.setup, self.results[node]
+        size = tensor.numel() if tensor.dim() else None
+        return self.program.stored(element("0" if size is None else "i"), size, statements)
 
     def translate(self, node):
-        tensor, operation = self.results[node], _operation(node)
-        if node not in self.varying and len(values := {_number(element) for element in tensor.flatten().tolist()}) == 1:
-            return _Variable(values.pop())
-        if node not in self.varying and (operation not in _ELEMENTWISE or not node.all_input_nodes):
-            return self.constant(node)
-        if operation in _RESHAPES:
-            return self.translation(node.args[0])
-        if operation in _REDUCTIONS:
-            return self.reduce(node, *node.args)
-        if operation in _ELEMENTWISE:
-            arguments = [self.argument(x, tensor.shape) for x in node.args if not isinstance(x, (list, tuple))]
-            named = {name: self.argument(x, tensor.shape) for name, x in node.kwargs.items() if name in ("alpha", "min", "max")}
-            return lambda i: _ELEMENTWISE[operation](*(x(i) for x in arguments), **{name: x(i) for name, x in named.items()})
-        if operation in ("argmax", "cat", "getitem", "mm", "permute", "scatter_add", "select", "slice", "t", "take", "transpose"):
-            return getattr(self, operation)(node, *node.args)
-        raise NotImplementedError(f"{operation} has no translation to JavaScript: {node.format_node()}")
+        tensor, template = self.results[node], _ELEMENTWISE.get((node.target, self.dtype(node)))
+        if node not in self.varying and (not node.all_input_nodes or template is None or len(tensor.unique()) < 2):
+            return self.program.constant(tensor.flatten().tolist())
+        return _elementwise(self, node, template) if template else _RULES[node.target](self, node, *node.args)
 
-    def reduce(self, node, source, axes=None, keepdim=False):
-        sizes = list(self.results[source].shape)
-        axes = range(len(sizes)) if axes is None else [axis % len(sizes) for axis in ([axes] if isinstance(axes, int) else axes)]
-        strides, kept = _strides(sizes), [n for n in range(len(sizes)) if n not in axes]
-        count, of_source = math.prod(sizes[n] for n in axes), self.translation(source)
-        initial, step = _REDUCTIONS[_operation(node)]
-        offset = _index("k", [sizes[n] for n in axes], [strides[n] for n in axes])
-        result = f"total / {count}" if _operation(node) == "mean" else "total"
+    def returned(self, node):
+        "What to return for a node: an array, or a number for a node without dimensions."
+        variable, tensor = self.variable(node), self.results[node]
+        if variable.is_array != (tensor.dim() > 0):
+            variable = self.assign(node, variable)
+        return f"+{variable.name}" if tensor.dtype == torch.bool and tensor.dim() == 0 else variable.name
 
-        def element(i):
-            start = _index(i, [sizes[n] for n in kept], [strides[n] for n in kept])
-            total = step.format(of_source(offset if start == "0" else f"{start} + {offset}"))
-            return f"(() => {{ let total = {initial}; for (let k = 0; k < {count}; k++) total = {total}; return {result}; }})()"
-
-        return self.assign(node, element)
-
-    def argmax(self, node, source):
-        count, of_source = self.results[source].numel(), self.variable(source)
-        loop = f"for (let k = 1; k < {count}; k++) if ({of_source('k')} > {of_source('best')}) best = k;"
-        return self.assign(node, lambda i: f"(() => {{ let best = 0; {loop} return best; }})()")
-
-    def cat(self, node, sources, axis=0):
-        if axis != 0:
-            raise NotImplementedError(f"cat has a translation to JavaScript along the first dimension only, not along {axis}: {node.format_node()}")
-        choices, end = [], 0
-        for source in sources:
-            start, end = end, end + self.results[source].numel()
-            choices.append(f"i < {end} ? {self.translation(source)(f'i - {start}')} : ")
-        return self.assign(node, lambda i: "".join(choices) + "NaN")
-
-    def select(self, node, source, axis, index):
-        sizes, of_source = list(self.results[source].shape), self.translation(source)
-        strides = _strides(sizes)
-        start = index % sizes.pop(axis) * strides.pop(axis)
-        return lambda i: of_source(f"{_index(i, sizes, strides)} + {start}")
-
-    def slice(self, node, source, axis=0, start=0, end=None, step=1):
-        sizes, of_source = self.results[source].shape, self.translation(source)
-        strides = _strides(sizes)
-        start = start % sizes[axis] * strides[axis]
-        strides[axis] *= step
-        return lambda i: of_source(f"{_index(i, list(self.results[node].shape), strides)} + {start}")
-
-    def getitem(self, node, parts, number):
-        "One of the parts that split_with_sizes returns."
-        source, sizes, *axis = parts.args
-        if _operation(parts) != "split_with_sizes" or any(axis):
-            raise NotImplementedError(f"{_operation(parts)} has a translation to JavaScript only if it splits along the first dimension: {parts.format_node()}")
-        start, of_source = sum(sizes[:number]) * _strides(self.results[source].shape)[0], self.translation(source)
-        return lambda i: of_source(f"{i} + {start}" if start else i)
-
-    def take(self, node, source, index):
-        of_source, of_index = self.variable(source), self.translation(index)
-        return lambda i: of_source(of_index(i))
-
-    def scatter_add(self, node, source, axis, index, added):
-        if self.results[node].dim() != 1:
-            raise NotImplementedError(f"scatter_add has a translation to JavaScript for one dimension only: {node.format_node()}")
-        of_source, of_index, of_added, result = self.translation(source), self.translation(index), self.translation(added), self.array(self.results[node])
-        self.body.append(f"for (let i = 0; i < {self.results[node].numel()}; i++) {result('i')} = {of_source('i')};")
-        self.body.append(f"for (let i = 0; i < {self.results[index].numel()}; i++) {result(of_index('i'))} += {of_added('i')};")
-        return result
-
-    def permute(self, node, source, axes):
-        strides, of_source = _strides(self.results[source].shape), self.translation(source)
-        return lambda i: of_source(_index(i, list(self.results[node].shape), [strides[axis] for axis in axes]))
-
-    def transpose(self, node, source, first, second):
-        axes = list(range(self.results[node].dim()))
-        axes[first], axes[second] = axes[second], axes[first]
-        return self.permute(node, source, axes)
-
-    def t(self, node, source):
-        return self.permute(node, source, [1, 0])
-
-    def mm(self, node, left, right):
-        inner, columns = self.results[right].shape
-        of_left, of_right, result = self.variable(left), self.variable(right), self.array(self.results[node])
-        product = f"{of_left(f'row * {inner} + k')} * {of_right(f'k * {columns} + column')}"
-        total = f"let total = 0; for (let k = 0; k < {inner}; k++) total += {product}; {result(f'row * {columns} + column')} = total;"
-        rows = f"for (let row = 0; row < {len(self.results[node])}; row++)"
-        self.body.append(f"{rows} for (let column = 0; column < {columns}; column++) {{ {total} }}")
-        return result
+# %% ../../nbs/api/torch2js.ipynb #reduction-code
+_FURTHEST = "{{ const x = {}; if (x %s best || x != x && best == best) [total, best] = [k, x]; }}"
+# For each reduction the initial total, the step to the next element, and the result of n elements.
+_REDUCTIONS = {
+    **dict.fromkeys(_operations("all all.dim"), ("total = true", "total = total && {} != 0", "total")),
+    **dict.fromkeys(_operations("amax max"), ("total = -Infinity", "total = Math.max(total, {})", "total")),
+    **dict.fromkeys(_operations("amin min"), ("total = Infinity", "total = Math.min(total, {})", "total")),
+    **dict.fromkeys(_operations("any any.dim"), ("total = false", "total = total || {} != 0", "total")),
+    **dict.fromkeys(_operations("mean mean.dim"), ("total = 0", "total = total + {}", "total / {n}")),
+    **dict.fromkeys(_operations("sum sum.dim_IntList"), ("total = 0", "total = total + {}", "total")),
+    aten.argmax.default: ("total = 0, best = -Infinity", _FURTHEST % ">", "total"),
+    aten.argmin.default: ("total = 0, best = Infinity", _FURTHEST % "<", "total"),
+}
 
 
+def _reduce(translator, node, source, axes=None, keepdim=False):
+    sizes = list(translator.results[source].shape) or [1]
+    axes = [axes] if isinstance(axes, int) else axes or range(len(sizes))
+    axes = [axis % len(sizes) for axis in axes]
+    strides, kept = _strides(sizes), [n for n in range(len(sizes)) if n not in axes]
+    count, of_source = math.prod(sizes[n] for n in axes), translator.translation(source)
+    initial, step, result = _REDUCTIONS[node.target]
+    offset = _index("k", [sizes[n] for n in axes], [strides[n] for n in axes])
+
+    def element(i):
+        start = _index(i, [sizes[n] for n in kept], [strides[n] for n in kept])
+        total = step.format(of_source(offset if start == "0" else f"{start} + {offset}"))
+        loop = f"for (let k = 0; k < {count}; k++) {total};"
+        return f"(() => {{ let {initial}; {loop} return {result.format(n=count)}; }})()"
+
+    return translator.assign(node, element)
+
+
+def _cumsum(translator, node, source, axis):
+    sizes = list(translator.results[source].shape) or [1]
+    of_source, result = translator.translation(source), translator.program.array(math.prod(sizes))
+    stride, place = _strides(sizes)[axis], [0] * len(sizes)
+    place[axis] = 1
+    before = f"{_index('i', sizes, place)} ? {result(f'i - {stride}')} : 0"
+    loop = f"for (let i = 0; i < {math.prod(sizes)}; i++)"
+    translator.program.body.append(f"{loop} {result('i')} = ({before}) + {of_source('i')};")
+    return result
+
+
+_RULES |= {**dict.fromkeys(_REDUCTIONS, _reduce), aten.cumsum.default: _cumsum}
+
+# %% ../../nbs/api/torch2js.ipynb #view-code
+_VIEWS = """_unsafe_view alias detach permute select.int slice.Tensor squeeze squeeze.dim squeeze.dims t transpose.int
+    unsqueeze view"""
+
+
+def _view(translator, node, source, *arguments):
+    tensor = translator.results[source]
+    view = node.target(torch.empty(tensor.shape, device="meta"), *arguments)
+    if view.is_contiguous() and view.numel() == tensor.numel():
+        return translator.translation(source)
+    of_source, start = translator.translation(source), view.storage_offset()
+    return lambda i: of_source(_index(i, list(view.shape), view.stride()) + (f" + {start}" if start else ""))
+
+
+_RULES |= dict.fromkeys(_operations(_VIEWS), _view)
+
+# %% ../../nbs/api/torch2js.ipynb #rules-code
+def _cat_rows(translator, node, sources, axis=0):
+    choices, end = [], 0
+    for source in sources:
+        start, end = end, end + translator.results[source].numel()
+        choices.append(f"i < {end} ? {translator.translation(source)(f'i - {start}' if start else 'i')} : ")
+    return translator.assign(node, lambda i: "".join(choices) + "NaN")
+
+
+def _take(translator, node, source, index):
+    of_source, of_index = translator.variable(source), translator.translation(index)
+    return lambda i: f"{of_source.name}.at({of_index(i)})" if of_source.is_array else of_source.name
+
+
+def _scatter_add(translator, node, source, axis, index, added):
+    if translator.results[node].dim() != 1:
+        _refuse(node, " for more than one dimension")
+    of_source, of_index, of_added = (translator.translation(tensor) for tensor in (source, index, added))
+    size, count = translator.results[source].numel(), translator.results[index].numel()
+    result, body = translator.program.array(size), translator.program.body
+    body.append(f"for (let i = 0; i < {size}; i++) {result('i')} = {of_source('i')};")
+    body.append(f"for (let i = 0; i < {count}; i++) {result(of_index('i'))} += {of_added('i')};")
+    return result
+
+
+def _mm(translator, node, left, right):
+    (rows, inner), columns = translator.results[left].shape, translator.results[right].shape[1]
+    of_left, of_right = translator.variable(left), translator.variable(right)
+    result = translator.program.array(rows * columns)
+    product = f"{of_left(f'row * {inner} + k')} * {of_right(f'k * {columns} + column')}"
+    total = f"let total = 0; for (let k = 0; k < {inner}; k++) total += {product};"
+    loops = f"for (let row = 0; row < {rows}; row++) for (let column = 0; column < {columns}; column++)"
+    translator.program.body.append(f"{loops} {{ {total} {result(f'row * {columns} + column')} = total; }}")
+    return result
+
+
+_RULES |= {
+    aten.cat.default: _cat_rows,
+    aten.mm.default: _mm,
+    aten.scatter_add.default: _scatter_add,
+    aten.take.default: _take,
+}
+
+# %% ../../nbs/api/torch2js.ipynb #to-javascript-code
 def to_javascript(
     function: Callable[..., dict[str, Tensor]],  # Takes tensors by name, returns tensors by name
-    inputs: dict[str, float | Tensor],  # For each name an example: a number, or a tensor, whose shape stays the same
+    example: dict[str, float | Tensor],  # For each name a number, or a tensor, whose shape stays the same
 ) -> str:  # A JavaScript expression: a function that takes {name: number or array} and returns {name: number or array}
     """Translate a torch function to JavaScript that computes the same in float64.
 
     Arrays hold the elements of a tensor row by row. The next call overwrites the arrays that a call returned.
 
-    Raises `NotImplementedError` for an operation that has no translation, `TypeError` for a function that does not
-    return a dict of tensors or whose control flow depends on a value."""
+    Raises `NotImplementedError`, with the operation and the line that calls it, for an operation, dtype or argument
+    without translation, and `TypeError` for a function that does not return a dict of tensors or whose control flow
+    depends on a value."""
     try:
-        graph = trace(function, inputs)
-    except (RuntimeError, torch.fx.proxy.TraceError) as error:
-        raise TypeError(f"the function cannot be traced, probably because its control flow depends on a value: {error}") from error
-    results = next(node for node in graph.graph.nodes if node.op == "output").args[0]
+        graph = trace(function, example)
+    except (RuntimeError, fx.proxy.TraceError) as error:
+        reason = "probably because its control flow depends on a value"
+        raise TypeError(f"the function cannot be traced, {reason}: {error}") from error
+    results = graph.graph.output_node().args[0]
     if not isinstance(results, dict) or not all(isinstance(node, fx.Node) for node in results.values()):
         raise TypeError(f"the function returns {results!r}, expected a dict of tensors that depend on the inputs")
     graph.graph.eliminate_dead_code()
     translator = _Translator(graph)
-    translator.run(*_tensors(inputs))
-    for node, name in zip(graph.graph.find_nodes(op="placeholder"), inputs):
-        translator.translations[node] = _Variable(f"${name}", is_array=translator.results[node].dim() > 0)
-    values = ", ".join(f"{json.dumps(name)}: {translator.returned(node).name}" for name, node in results.items())
-    setup, body = [f" {line}" for line in translator.setup], [f"  {line}" for line in translator.body]
-    names = ", ".join(f"{name}: ${name}" for name in inputs)
-    return "\n".join(["(() => {", *setup, f" return ({{ {names} }}) => {{", *body, f"  return {{ {values} }};", " };", "})()"])
+    translator.run(*_tensors(example))
+    for node, name in zip(graph.graph.find_nodes(op="placeholder"), example):
+        is_array = translator.results[node].dim() > 0
+        translator.translations[node] = _Variable(f"${name}", is_array)
+    values = ", ".join(f"{json.dumps(name)}: {translator.returned(node)}" for name, node in results.items())
+    return translator.program.text(", ".join(f"{name}: ${name}" for name in example), values)

@@ -11,7 +11,6 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT
 from sklearn.metrics import average_precision_score
 
-from asl_explainer.course.torch2js import to_javascript
 from asl_explainer.course.playground.page import look, programs
 from asl_explainer.course.playground.world import BCE, GRID, SHADED, TESTED, Training, grid, make_world, network
 
@@ -110,13 +109,6 @@ def test_average_precision_is_that_of_scikit_learn(page):
         inputs = [scores.tolist(), labels.tolist()]
         computed = page.evaluate(f"([scores, labels]) => {{ {function} return averagePrecision(Float64Array.from(scores), Float64Array.from(labels)); }}", inputs)
         assert abs(computed - average_precision_score(labels.numpy(), scores.numpy())) < 1e-12
-
-
-def test_a_function_with_an_operation_without_translation_is_named():
-    with pytest.raises(NotImplementedError, match="special_bessel_j0 has no translation"):
-        to_javascript(lambda x: {"y": torch.special.bessel_j0(x) @ x}, {"x": torch.zeros(3, 3)})
-    with pytest.raises(NotImplementedError, match="split.* only if it splits along the first dimension"):
-        to_javascript(lambda x: {"y": x.split([1, 2], 1)[0]}, {"x": torch.zeros(3, 3)})
 
 
 def opened(page, site_url, address=""):

@@ -29,7 +29,7 @@ from ..live_figure import LiveFigure, as_script, inline_svg, read_file, scripts,
 from ..torch2js import to_javascript
 from ...diagnose import EASY
 from asl_explainer.course.playground.world import (
-    AXIS, BATCH_SIZE, BCE, GRID, INITIAL, LABELS, POINTS, SHADED, SIZES, STEPS, TESTED, Training, grid,
+    AXIS, BATCH_SIZE, BCE, GRID, INITIAL, LABELS, POINTS, SHADED, SIZES, STEPS, TESTED, Training, World, grid,
     initial_state, inside, layers, make_world, network, training_step, training_targets,
 )  # fmt: skip
 

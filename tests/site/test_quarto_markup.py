@@ -69,7 +69,7 @@ def test_everything_is_named_and_can_be_read(open_page, scheme, viewport):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_icons_of_the_bar_stand_out(open_page, scheme):
     page = open_page(scheme, PHONE)
-    for icon in [".navbar-toggler-icon", ".quarto-color-scheme-toggle", ".aa-DetachedSearchButton"]:
+    for icon in [".navbar-toggler", ".quarto-color-scheme-toggle", ".aa-DetachedSearchButton"]:
         darkest, lightest = Image.open(io.BytesIO(page.locator(icon).screenshot())).convert("L").getextrema()
         assert lightest - darkest > 150, icon
 

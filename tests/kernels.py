@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import re
 import signal
+import threading
 import time
 
 from jupyter_client.provisioning import local_provisioner
@@ -15,6 +16,12 @@ FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(IMPORTS)
 
 
+def end_with_tests():
+    "Ends this process when the process of the tests is gone."
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
 def become_kernel(arguments, folder, environment):
     "What a forked process does: it is a kernel in a folder, and the leader of a process group, as Jupyter expects."
     os.setpgid(0, 0)
@@ -25,7 +32,8 @@ def become_kernel(arguments, folder, environment):
     from ipykernel.kernelapp import launch_new_instance
 
     matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"  # too late for a kernel's MPLBACKEND
-    launch_new_instance(argv=[*arguments, f"--parent={os.getppid()}"])  # it ends with its parent
+    threading.Thread(target=end_with_tests, daemon=True).start()
+    launch_new_instance(argv=arguments)
 
 
 class ForkedKernel:

@@ -1,32 +1,15 @@
 /*
- * Live figures: matplotlib's SVG, in which the lines follow sliders and menus.
+ * Live figures: matplotlib's SVG, in which the lines follow sliders and menus. live_figure.py writes the figures.
  *
- * A page runs this file once and calls liveFigure for each of its figures. In Jupyter a figure's module is a copy of
- * this file that exports figureWidget(program, facts, markup).
+ * root      The <figure>; the ids in its drawings start with its id, and its data-facts are Figure's facts in Python.
+ *           Of facts.shapes, an axis is [offset, scale, log]: [x, y, kind], or [x, y, "text", initial x, initial y].
+ * program   A function of the settings that returns values: a number, or the x of all points of a shape, then their y.
+ *           It may return a reading, too.
  *
- * root      The <figure>; the ids in its drawings start with its id.
- * program   A function that takes the settings, { name: number }, and returns values, { name: number or Float64Array }.
- *           Python's to_javascript writes it from the figure's torch function. It may return a reading, too.
- * facts     What else the figure needs:
- *   settings   the initial value of each control
- *   controls   sliders, { name, label, low, high, step, log }, and menus, { name, label, options }
- *   shapes     for each moving part of the drawings: [x, y, kind], where an axis is [offset, scale, log] and the kind is
- *              "line", "outline" or "dots"; or [x, y, "text", initial x, initial y].
- *              values[part] holds the x of all points, then their y.
- *   drags      for each marker that can be dragged sideways, the setting that is its x
- *   presets    the settings that each preset button sets
- *   actions    more buttons, above the sliders
- *   reading    the sentence under the figure, with placeholders such as {peak_p:.3f} for values and settings
- *   readingAtZero  for a setting, the sentence to show while it is 0
- *   code       the Python that is shown, with placeholders
- *   script     the Python that is copied; {code} stands for the former
- *   answer     how the module's numbers are shown, with placeholders
- *
- * A figure gets an event, "restored", when its settings have been read from the address.
- * liveFigure returns functions that show the values once more, and that announce a text to screen readers.
+ * The figure gets an event, "restored", when its settings have been read from the address.
  */
 
-// For each figure of this page that may write into the address, its name and the settings that differ from the initial ones.
+// For each figure of this page its name in the address, and the settings that differ from the initial ones.
 const addressed = new Map();
 // The address of a Jupyter application is not a figure's to write.
 const inJupyter = document.getElementById("jupyter-config-data") !== null;
@@ -174,14 +157,6 @@ function ownIds(root) {
   panels.innerHTML = panels.innerHTML.replaceAll(new RegExp(`(?<=["#])${old}-`, "g"), `${root.id}-`);
 }
 
-/** Call back with the model of a figure that a kernel displayed, as soon as it is there. */
-function whenConnected(key, callback) {
-  const models = (window.aslModels ??= new Map());
-  const connect = () => models.has(key) && callback(models.get(key));
-  connect();
-  addEventListener("asl-model", connect);
-}
-
 // The reading is announced, and the address changed, once no slider has moved for a moment.
 let pause;
 function afterPause(task) {
@@ -189,8 +164,9 @@ function afterPause(task) {
   pause = setTimeout(task, 250);
 }
 
-function liveFigure(root, program, facts) {
-  const { settings: initial, shapes, drags, presets, reading, readingAtZero, code, script, answer } = facts;
+function liveFigure(root, program) {
+  const facts = JSON.parse(root.dataset.facts);
+  const { settings: initial, shapes, drags, presets, reading, readingAtZero, code, script } = facts;
   const name = root.id;
   ownIds(root);
   const part = (role) => root.querySelector(`[data-live=${role}]`);
@@ -200,7 +176,6 @@ function liveFigure(root, program, facts) {
   const groups = Object.keys(shapes).map((id) => [id, root.querySelector(`[id="${root.id}-${id}"]`)]);
   const settings = { ...initial };
   let drawRequested = false;
-  let model; // of the widget, where a kernel runs the module
 
   function announce(text) {
     part("announced").textContent = text;
@@ -220,58 +195,22 @@ function liveFigure(root, program, facts) {
     return sentence;
   }
 
-  /** Show the module's numbers, greyed while they belong to other settings. */
-  function showAnswer() {
-    const { numbers, settings: of } = model.get("_answer");
-    if (!numbers) return;
-    part("module").textContent = format(answer, numbers);
-    part("module").classList.toggle("asl-stale", Object.keys(settings).some((key) => of[key] !== settings[key]));
-  }
-
   function draw() {
     drawRequested = false;
     writeControls();
     part("code").textContent = format(code, settings);
     const sentence = show();
-    if (model) showAnswer();
     afterPause(() => {
       announce(sentence);
       if (addressed.has(root)) writeAddress();
     });
   }
 
-  function redraw() {
-    if (!drawRequested) requestAnimationFrame(draw);
-    drawRequested = true;
-  }
-
   function change(changes) {
     Object.assign(settings, changes);
-    redraw();
-    if (!model) return;
-    // model.set calls the listeners at once: they find that the settings are what they should be.
-    for (const [key, value] of Object.entries(changes)) model.set(key, value);
-    model.save_changes();
-  }
-
-  /** Take a setting that the kernel or another widget changed. */
-  function receive(control) {
-    const [value, key] = [model.get(control.name), control.name];
-    const possible = withinRange(value, control) ?? settings[key];
-    if (possible !== value) return change({ [key]: possible });
-    if (value === settings[key]) return;
-    settings[key] = value;
-    redraw();
-  }
-
-  function connect(widgetModel) {
-    if (model === widgetModel) return;
-    model = widgetModel;
-    part("reading").after(make("p", { className: "asl-module", dataset: { live: "module" } }));
-    for (const control of controls) model.on(`change:${control.name}`, () => receive(control));
-    model.on("change:_answer", showAnswer);
-    controls.forEach(receive);
-    showAnswer();
+    if (!drawRequested) requestAnimationFrame(draw);
+    drawRequested = true;
+    root.dispatchEvent(new CustomEvent("changed", { detail: changes }));
   }
 
   function restore() {
@@ -324,8 +263,11 @@ function liveFigure(root, program, facts) {
     if (live === "reset") change(initial);
     if (live === "copy") copy(target);
   });
-  if (root.dataset.model) whenConnected(root.dataset.model, connect);
-  if (inJupyter) return { show, announce, connect };
+  const figure = { show, announce, change, controls, settings };
+  // The widget's module, widget.js, waits for the figures that are displayed.
+  root.figure = figure;
+  root.dispatchEvent(new Event("asl-figure", { bubbles: true }));
+  if (inJupyter) return figure;
 
   addressed.set(root, [
     name,
@@ -346,19 +288,5 @@ function liveFigure(root, program, facts) {
     restore();
     root.scrollIntoView();
   }
-  return { show, announce, connect };
-}
-
-/** What the module of a widget exports: its model connects the figure that the cell's HTML holds, a view draws another one. */
-function figureWidget(program, facts, markup) {
-  return {
-    initialize({ model }) {
-      (window.aslModels ??= new Map()).set(model.get("_key"), model);
-      dispatchEvent(new Event("asl-model"));
-    },
-    render({ model, el }) {
-      el.innerHTML = markup;
-      liveFigure(el.querySelector("figure"), program, facts).connect(model);
-    },
-  };
+  return figure;
 }

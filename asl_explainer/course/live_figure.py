@@ -139,9 +139,9 @@ def read_file(name: str) -> str:
     return files("asl_explainer.course").joinpath(name).read_text(encoding="utf-8")
 
 
-def as_script(facts: dict) -> str:
-    "Facts as JavaScript, in which a closing script tag is escaped: a browser would end the script there, even inside a string."
-    return json.dumps(facts, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+def as_script(data) -> str:
+    "Data as JavaScript, in which a closing script tag is escaped: a browser would end the script there, even inside a string."
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def library() -> tuple[str, str]:  # Its name, and a script that defines it
@@ -171,11 +171,14 @@ def figure_html(
     caption: str,
     scripts: Sequence[str] = (),
     style: str = "",
-    attributes: str = "",  # Of the figure
+    facts: Mapping | None = None,  # What live.js needs to know
+    attributes: str = "",  # More attributes of the figure
 ) -> str:
     "The HTML of a figure."
     code = f'<code data-live="code">{html.escape(code)}</code>'
     code = f"<details><summary>As Python</summary>{code}</details>" if "\n" in code else code
+    if facts:
+        attributes += f" data-facts='{html.escape(json.dumps(facts, ensure_ascii=False, separators=(',', ':')))}'".replace("&quot;", '"')
     lines = [f'<figure class="asl-live" id="{name}"{attributes}>', f"<style>\n{style}</style>" if style else "", *parts, code]
     lines += ['<p class="asl-announced" data-live="announced" aria-live="polite"></p>', f"<figcaption>{html.escape(caption)}</figcaption>"]
     lines += [f"<script>\n{script.rstrip()}\n</script>" for script in scripts]
@@ -295,11 +298,10 @@ class Figure:
             "drags": self.drags, "presets": self.presets, "actions": {}, "reading": self.reading,
             "readingAtZero": self.reading_at_zero, "code": self.code, "script": self.script, "answer": self._answer(),
         }  # fmt: skip
-        self.facts, code = as_script(facts), fill(self.code, self.settings)
-        self.markup = figure_html(self.name, parts, code, self.caption)
-        name, script = library()
-        start = f'{name}(document.currentScript.closest("figure"), {self.program}, {self.facts});'
-        return figure_html(self.name, parts, code, self.caption, [script, start], read_file("live.css"))
+        code, (name, script) = fill(self.code, self.settings), library()
+        self.markup = figure_html(self.name, parts, code, self.caption, facts=facts)
+        start = f'{name}(document.currentScript.closest("figure"), {self.program});'
+        return figure_html(self.name, parts, code, self.caption, [script, start], read_file("live.css"), facts)
 
     @cached_property
     def widget(self):  # An anywidget
@@ -322,14 +324,14 @@ def _connected(figure):
         anywidget, traitlets = import_module("anywidget"), import_module("traitlets")
     except ImportError as error:
         raise ImportError("a figure's widget needs anywidget: pip install 'asl_explainer[course]'") from error
-    source = [read_file("live.js"), f"const program = {figure.program};", f"const facts = {figure.facts};"]
-    source += [f"export default figureWidget(program, facts, {as_script(figure.markup)});"]
+    start = f"export default figureWidget({figure.program}, {as_script(figure.markup)});"
+    source = "\n".join([read_file("live.js"), read_file("widget.js"), start])
     traits = {"_key": traitlets.Unicode(uuid.uuid4().hex), "_answer": traitlets.Dict()}
     for control in figure.controls:
         low, high = control.range()
         traits[control.name] = traitlets.CFloat(figure.settings[control.name], min=low, max=high)
     parts = {name: trait.tag(sync=True) for name, trait in traits.items()}
-    widget = type("FigureWidget", (anywidget.AnyWidget,), {"_esm": "\n".join(source), "_css": read_file("live.css"), **parts})()
+    widget = type("FigureWidget", (anywidget.AnyWidget,), {"_esm": source, "_css": read_file("live.css"), **parts})()
 
     def run_module(_=None):
         settings = {name: getattr(widget, name) for name in figure.settings}

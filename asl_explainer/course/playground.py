@@ -558,8 +558,7 @@ class _LivePlayground:
         run, _, view = name.rpartition("-")
         title = f"<b>{VIEWS[view]}</b><br>{RUNS.get(run, 'test mAP')}"
         picture = still(panel.figure, panel.alt)
-        with plt.rc_context({"svg.fonttype": "none"}):  # letters drawn as outlines would be most of the page
-            svg = inline_svg(panel.figure, f"{self.name}-{name}", panel.alt)
+        svg = inline_svg(panel.figure, f"{self.name}-{name}", panel.alt)
         for gid, artist in panel.moving.items():
             if isinstance(artist, PathPatch):
                 svg = re.sub(rf'(id="{self.name}-{name}-{gid}">\s*<path d=")[^"]*', rf"\g<1>{_short_path(artist, panel.figure)}", svg)
@@ -592,7 +591,7 @@ class _LivePlayground:
         # The same for each playground of a page, which keeps it once.
         shared = f"window.aslWorld ??= {{ programs: {{ {translated} }}, data: {as_script(_world_data(world))} }};"
         live, script = library()
-        start = f'aslPlayground({live}, document.currentScript.closest("figure"), {as_script(recorded)}, {as_script(self._facts())});'
+        start = f'aslPlayground({live}, document.currentScript.closest("figure"), {as_script(recorded)});'
         return [script, read_file("playground.js"), shared, start]
 
     def _repr_html_(self):
@@ -601,9 +600,9 @@ class _LivePlayground:
         width = max(panel.figure.get_figwidth() for panel in plot.panels.values())
         drawings = panels_html([self._drawing(name, panel) for name, panel in plot.panels.items()], width)
         parts = ([drawings, reading] if len(plot.panels) == 1 else [reading, drawings]) if plot.sliders else [drawings]
-        code, scripts = (fill(self.code, plot.settings), self._scripts()) if plot.sliders else ("", ())
+        code, scripts, facts = (fill(self.code, plot.settings), self._scripts(), self._facts()) if plot.sliders else ("", (), None)
         style, large = read_file("live.css") + read_file("playground.css"), f' data-large="{plot.settings["large"]:.0f}"'
-        return figure_html(self.name, parts, code, plot.caption, scripts, style, large)
+        return figure_html(self.name, parts, code, plot.caption, scripts, style, facts, large)
 
 
 def _world_data(world):

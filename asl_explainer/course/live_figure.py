@@ -69,7 +69,7 @@ class Choice:
 # %% ../../nbs/api/live_figure.ipynb #sentence-code
 def _number(value, digits, kind):
     "As formatNumber in live.js: ties are rounded up, no minus before a zero, no zero before an exponent."
-    exact = Decimal(float(value))
+    exact = Decimal(float(value) + 0.0)  # which makes -0.0 a 0.0
     if kind == "f":
         text = f"{exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):f}"
         return re.sub(r"^-(?=[0.]+$)", "", text)

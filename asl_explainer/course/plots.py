@@ -122,7 +122,7 @@ class Dots:
         vertices = np.repeat(np.asarray(points).T, 2, axis=0)
         vertices[1::2, 0] *= 1 + 1e-9  # matplotlib leaves out a line without a length
         path = Path(vertices, [Path.MOVETO, Path.LINETO] * (len(vertices) // 2))
-        ends = {"capstyle": "projecting" if self.square else "round", "linewidth": self.size, "snap": False}
+        ends = {"capstyle": "projecting" if self.square else "round", "linewidth": self.size, "snap": False, "zorder": 2.5}
         axes.add_patch(PathPatch(path, gid=self.name, fill=False, edgecolor=self.color, **ends))
 
 

@@ -103,7 +103,9 @@ def tidy(page, place: str, address: str) -> None:
     seen = set()
     for part in page.xpath("//figure//script[not(@src)] | //figure//style"):
         part.text = re.sub(r"^\s+", "", part.text, flags=re.MULTILINE)  # a browser does not read indentation
-        part.drop_tree() if part.text in seen else seen.add(part.text)
+        if part.text in seen and "currentScript" not in part.text:  # with which a script finds the figure that it is in
+            part.drop_tree()
+        seen.add(part.text)
     # Repairs nbdev, until it links names by relative links.
     for link in page.xpath("//a[starts-with(@href, $address)]", address=address):
         link.set("href", relpath(link.get("href").removeprefix(address) or ".", Path(place).parent.as_posix()))

@@ -11,6 +11,7 @@ from nbdev.processors import FilterDefaults
 from tools import BuildError
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+WIDGET_KEY = re.compile(r'(?<=<figure) data-model="\w+"')  # see `Figure` in asl_explainer.course.live_figure
 WRAPPED = ("api/", "learn/timm_docs.ipynb")  # pages on which long lines of code wrap
 LONGEST_TEXT = 100_000  # characters that a page shows of one output
 STILL = re.compile(r'<img class="asl-still"[^>]*>\n?|<p class="asl-still">.*?</p>\n?')  # see `still` in asl_explainer.course.live_figure
@@ -75,10 +76,17 @@ class wrap_code:
 
 
 def drop_widget_views(notebook) -> bool:
-    "Removes ipywidgets' views and state, which show an error without their kernel; returns whether there were any."
-    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
-    views = [output.get("data", {}).pop(WIDGET_VIEW, None) for output in outputs]
-    return any([notebook["metadata"].pop("widgets", None), *views])
+    """Removes ipywidgets' views and state, which show an error without their kernel, and the names of live figures' widgets.
+
+    Returns whether there were any."""
+    outputs = [output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    found = [notebook["metadata"].pop("widgets", None), *(data.pop(WIDGET_VIEW, None) for data in outputs)]
+    for data in outputs:
+        html = "".join(data.get("text/html", ""))
+        if connected := WIDGET_KEY.search(html):
+            data["text/html"] = html.replace(connected[0], "")
+            found.append(connected)
+    return any(found)
 
 
 # Repairs Quarto, until it shows the text of an output in place of a widget and fetches nothing.
@@ -87,6 +95,17 @@ class drop_widgets:
 
     def __init__(self, nb):
         self.begin = lambda: drop_widget_views(nb)
+
+
+def check_outputs(cell) -> None:
+    "Fails for a saved error, and for an output that holds a live figure's name and no figure."
+    for output in cell.get("outputs", []):
+        if output["output_type"] == "error":
+            raise BuildError(f"cell {cell.id} ends in {output['ename']}: {output['evalue']}")
+        data = output.get("data", {})
+        text = "".join(data.get("text/plain", ""))
+        if text.startswith("Figure ") and "text/html" not in data:
+            raise BuildError(f"cell {cell.id} holds no figure, only its name: {text}")
 
 
 # Repairs Quarto, until an output of `text/html` makes it load no script from another host.

@@ -1,13 +1,17 @@
 """Writes README.md from the landing page, and cleans the notebooks"""
 import re
 
-from execnb.nbio import read_nb, write_nb
+import nbformat
+from execnb.nbio import read_nb
 from nbdev.clean import nbdev_clean
 from nbdev.config import get_config
 from smalldocs.notebook import cell_options
 
 from tools.build import notebooks
-from tools.processors import drop_widget_views
+from tools.processors import drop_widget_views, name_of
+
+HIDDEN = re.compile(r"^#\|\s*(hide|include:\s*false|echo:\s*false)\s*$", re.MULTILINE)  # code that a page does not show
+COORDINATE = re.compile(r"(scale\([^)]*\)|<style.*?</style>)|(-?\d+\.\d{3,})", re.DOTALL)  # the second group is one
 
 
 def notebook_to_readme(notebook, nbs: str) -> tuple[str, dict[str, str]]:
@@ -39,10 +43,36 @@ def readme() -> None:
         (settings.config_path / path).write_text(content, encoding="utf-8")
 
 
+def hide_code(notebook) -> bool:
+    "Hides in Jupyter the code that is hidden on the page; returns whether anything changed."
+    changed = False
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        hidden = {"source_hidden": True} if HIDDEN.search(cell.source) else None
+        if cell.metadata.get("jupyter") != hidden:
+            cell.metadata.pop("jupyter", None)
+            cell.metadata.update({"jupyter": hidden} if hidden else {})
+            changed = True
+    return changed
+
+
+def round_drawings(notebook) -> bool:
+    "Rounds the coordinates of saved drawings, whose last digits depend on the processor; returns whether anything changed."
+    changed = False
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        drawing = output.get("data", {}).get("image/svg+xml", "")
+        rounded = COORDINATE.sub(lambda found: found[1] or f"{float(found[2]):.2f}", drawing)
+        if rounded != drawing:
+            output.data["image/svg+xml"], changed = rounded, True
+    return changed
+
+
 def clean() -> None:
-    "Cleans every notebook as nbdev does, and removes what ipywidgets saved."
+    "Cleans every notebook as nbdev does, removes what ipywidgets saved, hides a chapter's hidden code, and rounds its drawings."
     nbdev_clean()
     for path in notebooks():
-        notebook = read_nb(path)
-        if drop_widget_views(notebook):
-            write_nb(notebook, path)
+        notebook = nbformat.read(path, as_version=4)
+        changed = [drop_widget_views(notebook), round_drawings(notebook)]
+        if not name_of(path).startswith("api/"):
+            changed.append(hide_code(notebook))
+        if any(changed):
+            nbformat.write(notebook, path)

@@ -47,6 +47,7 @@ def gradient_peak(
     before, at, after = (gradient.take(middle + step) for step in (-1, 0, 1))
     curvature = (before - 2 * at + after).clamp(max=-torch.finfo(torch.float64).tiny)
     offset = (0.5 * (before - after) / curvature).clamp(-1, 1)  # of the vertex, in steps of the grid
+    offset = torch.where((before - after).abs() > 0.1 * at, 0.0, offset)  # with a large eps the gradient may drop to 0 there
     return (z.take(middle) + offset / 25).sigmoid(), at - 0.25 * (before - after) * offset
 
 # %% ../../nbs/api/curves.ipynb #sweep-code

@@ -1,19 +1,23 @@
 """Live figures: the generated JavaScript compared with torch, and their use in a browser."""
+import contextlib
 import hashlib
+import io
 import re
 import shutil
 import subprocess
 from base64 import b64encode
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import shown
 import torch
 from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT
 
 from asl_explainer.course.curves import label_curve
-from asl_explainer.course.explore import explore_parameter, explore_probability
-from asl_explainer.course.figures import losses_plot, meaning_plot, probability_plot
+from asl_explainer.course.live_figure import _number, fill
+from asl_explainer.course.plots import PRESETS, explore_parameter, explore_probability
 from asl_explainer.course.torch2js import to_javascript
 
 COURSE = ROOT / "asl_explainer/course"
@@ -28,48 +32,105 @@ def compute_in_browser(page, function, columns):
     return torch.tensor(results, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("plot", [losses_plot, meaning_plot])
-def test_javascript_of_a_plot_matches_torch(page, plot):
-    "At the initial settings and at others over the ranges of the sliders, ends included."
+def settings_to_try(figure):
+    "The initial settings; each control at both ends; all at their lowest and at their highest; some at random."
     torch.manual_seed(0)
-    plot = plot()
-    ranges = {slider.name: (slider.low, slider.high) if hasattr(slider, "low") else (0, 1) for slider in plot.sliders}
-    columns = {name: torch.cat([torch.tensor([plot.settings[name], low, high]), low + (high - low) * torch.rand(30)]).double() for name, (low, high) in ranges.items()}
-    columns = {name: column.round() if name == "show" else column for name, column in columns.items()}
-    results = compute_in_browser(page, plot.points, columns)
-    expected = torch.stack([torch.cat([value.flatten() for value in plot.points(**dict(zip(columns, row))).values()]) for row in zip(*columns.values())])
-    torch.testing.assert_close(results, expected, rtol=1e-9, atol=1e-12)
+    names, ranges = zip(*((control.name, control.range()) for control in figure.controls))
+    rows = [{}, *({name: end} for name, ends in zip(names, ranges) for end in ends)]
+    rows += [dict(zip(names, ends)) for ends in zip(*ranges)]
+    for share in torch.rand(20, len(names), dtype=torch.float64).tolist():
+        rows.append({name: low + part * (high - low) for name, part, (low, high) in zip(names, share, ranges)})
+    menus = {control.name for control in figure.controls if hasattr(control, "options")}
+    return [{**figure.settings, **{name: round(value) if name in menus else value for name, value in row.items()}} for row in rows]
+
+
+@pytest.mark.parametrize("notebook", shown.notebooks())
+def test_the_numbers_of_every_figure_are_those_of_torch_and_of_the_module(page, notebook):
+    call = "(rows) => { const program = %s; return rows.map((row) => Object.fromEntries(Object.entries(program(row))"
+    call += ".map(([name, value]) => [name, value.length === undefined ? [value] : [...value]]))); }"
+    for figure in shown.figures(notebook):
+        rows = settings_to_try(figure)
+        for row, computed in zip(rows, page.evaluate(call % figure.program, rows), strict=True):
+            values = figure.values(**row)
+            assert set(computed) == set(values)
+            for name, value in values.items():
+                other = torch.tensor(computed[name], dtype=torch.float64)  # a number that JSON lacks would be None
+                assert value.isfinite().all(), (figure.name, name, row)
+                torch.testing.assert_close(other, value.flatten(), rtol=1e-9, atol=1e-12, msg=f"{figure.name}, {name}, {row}")
+            for name, number in (figure.module(**row) if figure.module else {}).items():
+                assert number == pytest.approx(values[name].item(), rel=2e-4, abs=1e-6), (figure.name, name, row)
+
+
+NUMBER = re.compile(r"-?\d+\.?\d*(?:e[+-]?\d+)?")
+
+
+@pytest.mark.parametrize("notebook", shown.notebooks())
+def test_the_copied_code_runs_and_prints_numbers_of_the_sentence(notebook):
+    for figure in shown.figures(notebook):
+        for moved in [{}, *figure.presets.values()]:
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(figure.python(**moved), {})
+            numbers = [float(number) for number in NUMBER.findall(re.sub(r"(dtype|grad_fn)=[^,)]*", "", printed.getvalue()))]
+            said = NUMBER.findall(figure.sentence(**moved).replace("−", "-").rstrip("."))
+            assert numbers, figure.name
+            for number in numbers:
+                close = [text for text in said if abs(float(text) - number) <= 0.51 * 10 ** -len(text.partition(".")[2])]
+                assert close, (figure.name, moved, number, said)
+
+
+def test_python_and_javascript_format_a_number_alike(page):
+    script = (COURSE / "live.js").read_text(encoding="utf-8")
+    torch.manual_seed(0)
+    numbers = (torch.randn(500, dtype=torch.float64) * 10 ** (torch.rand(500, dtype=torch.float64) * 16 - 12)).tolist()
+    numbers += [0.0, -0.0, -0.001, 0.125, -0.125, 2.5, 0.5, 1e-8, 1e-5, 9.9999e-5, 123456.5, 999999.5, 1e20]
+    cases = [(number, digits, kind) for number in numbers for digits in (1, 3, 6) for kind in "efg"]
+    formatted = page.evaluate(f"(cases) => {{ {script} return cases.map((it) => formatNumber(...it)); }}", cases)
+    assert formatted == [_number(*case) for case in cases]
+    assert fill("{eps}, {eps:.1e}, {p:.2f}", {"eps": 1e-8, "p": -0.001}) == "1e-8, 1.0e-8, 0.00"
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node, which checks the syntax, is not installed")
-@pytest.mark.parametrize("name", ["live.js", "program.js", "figure.js"])
+@pytest.mark.parametrize("name", ["live.js", "widget.js", "figure.js"])
 def test_node_accepts_the_scripts(tmp_path, name):
-    plot = probability_plot()
-    scripts = {
-        "live.js": (COURSE / "live.js").read_text(encoding="utf-8"),
-        "program.js": f"const program = {to_javascript(plot.points, plot.settings)};",
-        "figure.js": scripts_of(explore_probability().live._repr_html_())[-1],
-    }
-    (tmp_path / name).write_text(scripts[name], encoding="utf-8")
+    script = scripts_of(explore_probability().html)[-1] if name == "figure.js" else (COURSE / name).read_text(encoding="utf-8")
+    (tmp_path / name).write_text(script, encoding="utf-8")
     done = subprocess.run(["node", "--check", tmp_path / name], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
 def test_a_figure_embeds_its_files_unchanged():
-    html = explore_probability().live._repr_html_()
+    html = explore_probability().html
     script, style = (COURSE / "live.js").read_text(encoding="utf-8"), (COURSE / "live.css").read_text(encoding="utf-8")
-    assert html.count(f"<script>\n{script}</script>") == html.count(f"<style>\n{style}</style>") == 1
+    assert html.count(script) == html.count(f"<style>\n{style}</style>") == 1
     assert not re.search("</?script|<!--", script, re.IGNORECASE), "a browser would not read this script to its end"
 
 
-def test_text_cannot_end_a_script():
-    explorer = explore_probability()
-    explorer.live.presets = {"</script><script>alert(1)</script>": {"clip": 0.1}}
-    assert len(scripts_of(explorer.live._repr_html_())) == 2
+def test_facts_of_any_text_reach_the_script(page):
+    "Quotes and tags in a preset's name."
+    name = "</script><b title='x' data-y=\"z\">&amp;"
+    page.set_content(replace(explore_probability(), presets={name: {"clip": 0.1}}).html)
+    page.get_by_role("button", name=name, exact=True).click()
+    page.locator("[data-live=code]", has_text="clip=0.1").wait_for()
+    assert page.locator("figure b").count() == 0
+
+
+def test_a_figure_works_twice_on_a_page_and_again_after_it_was_removed(page):
+    figure = explore_probability().html
+    page.set_content(f"<div id=one>{figure}</div><div id=two>{figure}</div>")
+    page.locator("#two input[name=clip]").fill("0.2")
+    page.locator("#two [data-live=reading]", has_text="up to p = 0.20").wait_for()
+    page.locator("#one [data-live=reading]", has_text="up to p = 0.05").wait_for()
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((element) => element.id)")
+    assert len(ids) == len(set(ids))
+    again = "(html) => { one.replaceChildren(document.createRange().createContextualFragment(html)); }"
+    page.evaluate(again, figure)
+    page.locator("#one input[name=clip]").fill("0.3")
+    page.locator("#one [data-live=reading]", has_text="up to p = 0.30").wait_for()
 
 
 PAGE = "learn/timm_docs.html"
-EXPLORERS = "api/explore.html"
+EXPLORERS = "api/plots.html"
 
 
 def path_of(page, figure, gid):
@@ -135,7 +196,7 @@ def drag(page, box, across):
 
 def test_a_label_can_be_dragged(page, site_url):
     page.goto(f"{site_url}/learn/gradients.html")
-    dog, name = page.locator("[id=gradient-peak-gradient-dog] use"), page.locator("[id=gradient-peak-gradient-dog-name]")
+    dog, name = page.locator("[id=gradient-peak-gradient-dog] path"), page.locator("[id=gradient-peak-gradient-dog-name]")
     dog.scroll_into_view_if_needed()
     before, named = dog.bounding_box(), name.bounding_box()
     assert abs(before["x"] + before["width"] / 2 - named["x"] - named["width"] / 2) < 3 and named["y"] < before["y"]
@@ -170,12 +231,14 @@ def test_presets_reset_and_copy(new_context, site_url):
     page.goto(f"{site_url}/{EXPLORERS}")
     figure, start = page.locator("#explore-probability"), path_of(page, "explore-probability", "loss-negative")
     figure.get_by_role("button", name="focal").click()
-    code = "AsymmetricLossMultiLabel(gamma_neg=2, gamma_pos=2, clip=0, eps=1e-8)"
+    code, settings = "AsymmetricLossMultiLabel(gamma_neg=2, gamma_pos=2, clip=0, eps=1e-8)", PRESETS["focal"]
     figure.locator("[data-live=code]", has_text=code).wait_for()
     figure.locator("[data-live=announced]", has_text="p =").wait_for()  # announced a moment later, it would replace "Copied"
     figure.get_by_role("button", name="Copy as Python").click()
-    page.wait_for_function("() => document.querySelector('[data-live=announced]').textContent == 'Copied'")
-    assert page.evaluate("navigator.clipboard.readText()") == code
+    figure.get_by_role("button", name="Copied").wait_for()  # seen, and announced
+    assert figure.locator("[data-live=announced]").inner_text() == "Copied"
+    assert page.evaluate("navigator.clipboard.readText()") == explore_probability().python(**settings)
+    figure.get_by_role("button", name="Copy as Python").wait_for()
     figure.get_by_role("button", name="Reset").click()
     figure.locator("[data-live=code]", has_text="gamma_neg=4").wait_for()
     drawn = path_of(page, "explore-probability", "loss-negative")
@@ -195,12 +258,13 @@ def test_settings_are_restored_from_the_address(page, site_url):
     page.wait_for_function("() => !location.hash.includes('gamma_neg=2.5') && location.hash.includes('eps=0.3')")
 
 
-@pytest.mark.parametrize("query, value", [("gamma_neg=99", "8.0"), ("gamma_neg=-3", "0.0"), ("gamma_neg=much", "4.0"), ("gamma_neg=", "4.0"), ("other=1", "4.0")])
+@pytest.mark.parametrize("query, value", [("gamma_neg=99", "8.0"), ("gamma_neg=-3", "0.0"), ("gamma_neg=much", "4.0"), ("gamma_neg=", "4.0"), ("other=1", "4.0"), ("eps=0", "1.0e-8"), ("eps=9", "3.2e-1")])
 def test_invalid_settings_in_the_address(page, site_url, query, value):
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{site_url}/{EXPLORERS}#explore-probability?{query}")
-    page.wait_for_function("value => document.querySelector('#explore-probability output').textContent == value", arg=value)
+    control = "eps" if "eps" in query else "gamma_neg"
+    page.locator(f"#explore-probability input[name={control}] + output", has_text=value).wait_for()
     assert errors == []
 
 
@@ -210,7 +274,7 @@ def test_the_figure_without_javascript(new_context, site_url):
     figure = page.locator("#explore-probability")
     assert all(svg.bounding_box()["height"] > 150 for svg in figure.locator("svg").all())
     assert "p = 0.900" in figure.locator("[data-live=reading]").inner_text()
-    assert not figure.locator("form").is_visible()
+    assert figure.locator("form").count() == 0
 
 
 def test_the_figure_is_within_the_first_screen(new_context, site_url):
@@ -226,7 +290,30 @@ def test_the_reading_is_announced_after_a_pause(page, site_url):
     assert announcement.get_attribute("aria-live") == "polite" and announcement.inner_text() == ""
     slider(page, "explore-probability", "clip").fill("0.2")
     page.locator("#explore-probability [data-live=announced]", has_text="up to p = 0.20").wait_for()
-    assert slider(page, "explore-probability", "clip").get_attribute("aria-valuetext") == "0.20"
+    said = {name: slider(page, "explore-probability", name).get_attribute("aria-valuetext") for name in ("clip", "eps")}
+    assert said == {"clip": "0.20", "eps": "1.0e-8"}  # and not the exponent
+
+
+def test_a_slider_stays_where_it_is_while_the_sentence_changes(new_context, site_url):
+    page = new_context(viewport={"width": 375, "height": 800}).new_page()
+    page.goto(f"{site_url}/{EXPLORERS}")
+    handle, sentence = slider(page, "explore-probability", "clip"), page.locator("#explore-probability [data-live=reading]")
+    handle.scroll_into_view_if_needed()
+    before, long = handle.bounding_box()["y"], sentence.bounding_box()["height"]
+    handle.fill("0")
+    page.locator("#explore-probability [data-live=reading]", has_text="there is no margin").wait_for()
+    assert sentence.bounding_box()["height"] < long and handle.bounding_box()["y"] == before
+
+
+def test_on_paper_a_control_keeps_its_name_and_value(page, site_url):
+    page.goto(f"{site_url}/{EXPLORERS}")
+    slider(page, "explore-probability", "clip").fill("0.2")
+    page.emulate_media(media="print")
+    names, values = (page.locator(f"#explore-probability {part}") for part in ("label", "output"))
+    assert (names.nth(2).inner_text(), values.nth(2).inner_text()) == ("m (clip)", "0.20")
+    place = "(labels) => labels.map((label) => [label, label.control.nextElementSibling].map((it) => it.getBoundingClientRect().y))"
+    assert all(abs(of_name - of_value) < 5 for of_name, of_value in names.evaluate_all(place))
+    assert not slider(page, "explore-probability", "clip").is_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -263,7 +350,7 @@ def test_the_scripts_of_a_page_are_smaller_than_30_kb(site):
 def test_figures_work_under_a_strict_content_security_policy(page, tmp_path):
     torch.manual_seed(0)
     figures = [explore_probability(), explore_parameter("eps", torch.randn(3, 4), torch.arange(3), "single")]
-    body = "".join(figure.live._repr_html_() for figure in figures)
+    body = "".join(figure.html for figure in figures)
     hashes = " ".join(f"'sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts_of(body))
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}"
     (tmp_path / "page.html").write_text(f'<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}"><title>x</title>{body}', encoding="utf-8")

@@ -16,7 +16,7 @@ from torch.ops import aten
 
 from asl_explainer.course import torch2js
 from asl_explainer.course.curves import label_curve, loss_and_gradient
-from asl_explainer.course.torch2js import _COMPARISONS, _ELEMENTWISE, _RULES, to_javascript, trace
+from asl_explainer.course.torch2js import _COMPARISONS, _ELEMENTWISE, _RULES, to_javascript
 from asl_explainer.equation import single_label_reference
 
 F64, I64, BOOL = torch.float64, torch.int64, torch.bool

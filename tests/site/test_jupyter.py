@@ -1,4 +1,5 @@
-"""The notebooks in JupyterLab and Notebook 7, as they are opened: run, not trusted, trusted; and through nbconvert."""
+"""The notebooks in JupyterLab and Notebook 7, as people use them: run, saved and opened again, not trusted; and through nbconvert."""
+import json
 import os
 import re
 import shutil
@@ -6,21 +7,13 @@ import subprocess
 import time
 from contextlib import contextmanager
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import nbformat
 import pytest
-from conftest import BIN, ROOT, read_until, started
+from conftest import BIN, ROOT, read_until, started, tools
 
-
-def wait_for_answer(address, seconds=60):
-    "JupyterLab prints its address a moment before it listens there."
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            return urlopen(address).status
-        except URLError:
-            time.sleep(0.1)
+PROGRAMS = ["lab", "notebook"]
 
 
 @pytest.fixture
@@ -35,39 +28,169 @@ def notebooks(tmp_path):
     return tmp_path / "nbs"
 
 
+class Server:
+    "A running Jupyter, and a page of a browser."
+
+    def __init__(self, page, program, address, token):
+        self.page, self.program, self.address, self.token = page, program, address, token
+
+    def ask(self, path, method="GET"):
+        "The answer of Jupyter's REST API."
+        request = Request(f"{self.address}api/{path}", method=method, headers={"Authorization": f"token {self.token}"})
+        with urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read() or "null")
+
+    def open(self, name):
+        "Open a notebook and wait until its kernel is idle."
+        place = "lab/tree" if self.program == "lab" else "notebooks"
+        self.page.goto(f"{self.address}{place}/{name}?reset&token={self.token}")
+        self.page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=180_000)
+
+    def run_all(self):
+        "Run all cells. What is asked before the kernel is there is not done, so it is asked until a cell has a number."
+        self.page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
+        while not self.page.locator(".jp-InputPrompt", has_text=re.compile(r"\d")).count():
+            self.page.get_by_role("menuitem", name="Run", exact=True).click()
+            self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+            self.page.wait_for_timeout(3000)
+
+    def save(self, path):
+        "Save the notebook, and wait for it."
+        before = path.stat().st_mtime_ns
+        self.page.keyboard.press("Control+s")
+        while path.stat().st_mtime_ns == before:
+            self.page.wait_for_timeout(200)
+
+    def stop_kernels(self):
+        for session in self.ask("sessions"):
+            self.ask(f"sessions/{session['id']}", "DELETE")
+
+
 @contextmanager
-def opened(page, folder, name, heading, data_folder, program="lab"):
-    "A notebook in JupyterLab, or in Notebook 7."
+def jupyter(page, folder, data_folder, program="lab"):
+    "JupyterLab, or Notebook 7, on a folder."
     as_root = ["--allow-root"] if os.geteuid() == 0 else []
-    with started(["env", data_folder, BIN / "jupyter", program, "--no-browser", "--port=8950", "--notebook-dir", folder, *as_root], folder) as lab:
-        address, token = re.search(r"(http://127\.0\.0\.1:\d+/)\w+\?token=(\w+)", read_until(lab, "127.0.0.1")).groups()
-        wait_for_answer(f"{address}api")
-        page.goto(f"{address}{'lab/tree' if program == 'lab' else 'notebooks'}/{name}?reset&token={token}")
-        page.get_by_role("heading", name=heading).first.wait_for(timeout=180_000)
-        yield page
+    command = ["env", *data_folder.split(), f"PYTHONPATH={ROOT}", BIN / "jupyter", program, "--no-browser", "--port=0", "--notebook-dir", folder, *as_root]
+    with started(command, folder, seconds=500) as process:
+        address, token = re.search(r"(http://127\.0\.0\.1:\d+/)\w+\?token=(\w+)", read_until(process, "127.0.0.1")).groups()
+        server = Server(page, program, address, token)
+        for _ in range(600):  # it prints its address a moment before it listens there
+            try:
+                server.ask("status")
+                break
+            except URLError:
+                time.sleep(0.1)
+        yield server
 
 
-def test_lab_opens_a_chapter_and_runs_it(notebooks, data_folder, page):
-    chapter = notebooks / "learn/timm_docs.ipynb"
-    notebook = nbformat.read(chapter, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = []
-    nbformat.write(notebook, chapter)
-    with opened(page, notebooks, "learn/timm_docs.ipynb", "The timm page, executed", data_folder):
-        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=180_000)  # cells run before the kernel is there are skipped
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        page.locator(".jp-OutputArea-output", has_text="tensor(1.7945)").first.wait_for(timeout=180_000)
+def write(path, *sources):
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources], metadata=kernel), path)
+
+
+FIGURE = "from asl_explainer.course.plots import explore_probability\nfigure = explore_probability()\nfigure"
+BESIDE = """import ipywidgets
+mine = ipywidgets.FloatSlider(4, max=8)
+ipywidgets.jslink((mine, 'value'), (figure.widget, 'gamma_neg'))
+ipywidgets.VBox([mine, figure.widget])"""
+
+
+def drag(page, handle, share):
+    "Drag a slider to a share of its width."
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    value = float(handle.input_value()) / float(handle.get_attribute("max"))
+    page.mouse.move(box["x"] + 8 + value * (box["width"] - 16), box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2, steps=5)
+    page.mouse.up()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_figure_that_was_run_moves_with_its_kernel(tmp_path, data_folder, page, program):
+    "A drag and keys change picture, sentence and the module's number, in the cell's output and in the widget, which a slider is linked to."
+    write(tmp_path / "figure.ipynb", FIGURE, BESIDE)
+    with jupyter(page, tmp_path, data_folder, program) as server:
+        server.open("figure.ipynb")
+        server.run_all()
+        figures = [page.locator("figure.asl-live").nth(n) for n in range(2)]
+        figures[1].locator(".asl-module", has_text="module: 0.733").wait_for(timeout=180_000)
+        figures[0].locator(".asl-module", has_text="module: 0.733").wait_for()
+        line = figures[0].locator("[id$=gradient-negative] path").first
+        before = line.get_attribute("d")
+        drag(page, figures[0].locator("input[name=clip]"), 0.6)
+        figures[0].locator("[data-live=code]", has_text=re.compile(r"clip=0\.(2|3)")).wait_for()
+        assert line.get_attribute("d") != before
+        figures[0].locator("input[name=clip]").focus()
+        page.keyboard.press("Home")
+        figures[0].locator("input[name=gamma_neg]").focus()
+        for _ in range(20):
+            page.keyboard.press("ArrowLeft")
+        for figure in figures:
+            figure.locator("[data-live=reading]", has_text="with a gradient of 1.129; there is no margin.").wait_for()
+            figure.locator(".asl-module:not(.asl-stale)", has_text="module: 1.129").wait_for()
+        assert page.locator(".widget-readout").inner_text() == "2.00"
+        assert page.locator(".jp-Cell.jp-mod-selected").count() == 1 and "clip" not in page.url
+        figures[1].get_by_role("button", name="paper").click()
+        for figure in figures:
+            figure.locator("[data-live=code]", has_text="gamma_neg=4, gamma_pos=0, clip=0.05").wait_for()
+            figure.locator(".asl-module:not(.asl-stale)", has_text="module: 0.733").wait_for()
+        ids = page.evaluate("[...document.querySelectorAll('figure [id], figure[id]')].map((element) => element.id)")
+        assert len(ids) == len(set(ids))
+
+
+def test_while_the_kernel_is_busy_the_figure_moves_and_its_number_is_grey(tmp_path, data_folder, page):
+    write(tmp_path / "figure.ipynb", FIGURE, "import time\nprint('busy')\ntime.sleep(15)")
+    with jupyter(page, tmp_path, data_folder) as server:
+        server.open("figure.ipynb")
+        server.run_all()
+        page.locator(".jp-OutputArea-output", has_text="busy").wait_for(timeout=180_000)
+        page.locator(".asl-module", has_text="module: 0.733").wait_for()
+        page.locator("input[name=gamma_neg]").focus()
+        page.keyboard.press("Home")
+        page.locator("[data-live=code]", has_text="gamma_neg=0").wait_for(timeout=5000)
+        assert page.locator(".asl-module.asl-stale", has_text="module: 0.733").is_visible()
+        page.locator(".asl-module:not(.asl-stale)", has_text="module: 0.642").wait_for(timeout=60_000)
+
+
+CHAPTER = "learn/asymmetric_focusing.ipynb"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_notebook_that_was_run_and_saved_shows_its_live_figure_again(notebooks, data_folder, page, program):
+    "Also after its kernel has gone. Cleaned, it is the notebook that is committed."
+    saved = notebooks / CHAPTER
+    before = saved.read_bytes()
+    subprocess.run(["env", data_folder, BIN / "jupyter", "trust", saved], check=True, capture_output=True)
+    with jupyter(page, notebooks, data_folder, program) as server:
+        server.open(CHAPTER)
+        server.run_all()
+        page.locator("#two-gammas .asl-module").wait_for(timeout=180_000)
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=180_000)
+        server.save(saved)
+        server.stop_kernels()
+        assert b"data-model" in saved.read_bytes()
+        server.open(CHAPTER)
+        figure = page.locator("#two-gammas")
+        figure.locator("input[name=gamma_neg]").focus()
+        page.keyboard.press("Home")
+        figure.locator("[data-live=code]", has_text="gamma_neg=0").wait_for()
+        assert figure.locator("svg").is_visible() and page.get_by_text("model not found").count() == 0
+    for name in ["settings.ini", "pyproject.toml", "_quarto.yml", "tools"]:
+        (notebooks.parent / name).symlink_to(ROOT / name)
+    done = tools(notebooks.parent, "clean")
+    assert done.returncode == 0, done.stderr
+    assert saved.read_bytes() == before
 
 
 def natural_widths(locator):
     return locator.evaluate_all("images => images.filter((image) => image.checkVisibility()).map((image) => image.naturalWidth)")
 
 
-@pytest.mark.parametrize("program", ["lab", "notebook"])
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_a_notebook_that_is_not_trusted_shows_pictures(notebooks, data_folder, page, program):
-    with opened(page, notebooks, "index.ipynb", "asl_explainer", data_folder, program):
+    with jupyter(page, notebooks, data_folder, program) as server:
+        server.open("index.ipynb")
         note = page.get_by_text("Run this cell for live sliders.")
         note.scroll_into_view_if_needed()
         assert note.is_visible()
@@ -75,12 +198,15 @@ def test_a_notebook_that_is_not_trusted_shows_pictures(notebooks, data_folder, p
         plot = page.locator(".jp-RenderedImage img").first
         plot.scroll_into_view_if_needed()
         assert all(width > 400 for width in natural_widths(page.locator(".jp-OutputArea-output img"))) and plot.is_visible()
-        assert page.locator(".jp-OutputArea-output svg").count() == 0
+        assert page.locator(".jp-OutputArea-output :is(svg, input, select, button)").count() == 0
+        lines = page.locator(".jp-OutputArea-output", has_text="Run this cell for live sliders.").first.inner_text().splitlines()
+        assert not [line for line in lines if re.fullmatch(r"[\d.]+", line.strip())], "numbers of an axis, without the axis"
 
 
 def test_a_trusted_notebook_shows_a_live_figure_that_the_arrow_keys_move(notebooks, data_folder, page):
     subprocess.run(["env", data_folder, BIN / "jupyter", "trust", notebooks / "index.ipynb"], check=True, capture_output=True)
-    with opened(page, notebooks, "index.ipynb", "asl_explainer", data_folder):
+    with jupyter(page, notebooks, data_folder) as server:
+        server.open("index.ipynb")
         figure = page.locator("#trainings")
         figure.scroll_into_view_if_needed()
         assert figure.locator("svg").is_visible() and not page.get_by_text("Run this cell for live sliders.").is_visible()
@@ -95,11 +221,26 @@ def test_a_trusted_notebook_shows_a_live_figure_that_the_arrow_keys_move(noteboo
         assert page.locator(".jp-Cell.jp-mod-active").evaluate("cell => [...cell.parentNode.children].indexOf(cell)") == selected
 
 
+def test_a_figure_follows_the_dark_theme(notebooks, data_folder, page, tmp_path):
+    settings = tmp_path / "data/lab-settings/@jupyterlab/apputils-extension"
+    settings.mkdir(parents=True)
+    (settings / "themes.jupyterlab-settings").write_text('{"theme": "JupyterLab Dark"}')
+    subprocess.run(["env", data_folder, BIN / "jupyter", "trust", notebooks / CHAPTER], check=True, capture_output=True)
+    with jupyter(page, notebooks, f"{data_folder} JUPYTERLAB_SETTINGS_DIR={tmp_path / 'data/lab-settings'}", "lab") as server:
+        server.open(CHAPTER)
+        figure = page.locator("#two-gammas")
+        figure.scroll_into_view_if_needed()
+        colors = figure.evaluate("""(figure) => {
+            const color = (selector, name) => getComputedStyle(figure.querySelector(selector))[name];
+            return [color("svg", "fill"), color("[id$=gradient-positive] path", "stroke"), color("input", "colorScheme")];
+        }""")
+        assert colors[1:] == ["rgb(86, 180, 233)", "dark"] and min(map(float, re.findall(r"[\d.]+", colors[0])[:3])) > 150
+
+
 def test_nbconvert_writes_the_live_figure(tmp_path, page):
-    cells = [nbformat.v4.new_code_cell("from asl_explainer.course.explore import explore_probability\nexplore_probability()")]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "explorer.ipynb")
-    subprocess.run([BIN / "jupyter", "nbconvert", "--to", "html", "--execute", "explorer.ipynb"], cwd=tmp_path, check=True, capture_output=True)
-    page.goto(f"file://{tmp_path / 'explorer.html'}")
+    write(tmp_path / "figure.ipynb", FIGURE)
+    subprocess.run([BIN / "jupyter", "nbconvert", "--to", "html", "--execute", "figure.ipynb"], cwd=tmp_path, check=True, capture_output=True)
+    page.goto(f"file://{tmp_path / 'figure.html'}")
     slider = page.locator("#explore-probability input[name=clip]")
     slider.focus()
     page.keyboard.press("Home")

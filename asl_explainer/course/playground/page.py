@@ -7,25 +7,32 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import json
 import math
 import re
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import asdict
 from functools import lru_cache
+from importlib import import_module
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import PathPatch, Polygon
 from matplotlib.path import Path
+from PIL import Image
 from torch import Tensor
 
 from ..curves import label_curve
-from ..explore import PRESETS, Canvas, control_widget, has_sliders, ipywidgets
-from ..figures import COLORS, SLIDERS, STYLE, Choice, Panel, Slider, draw
-from ..live_figure import LiveFigure, as_script, inline_svg, read_file, scripts, shape_of, still
+from ..live_figure import Choice, Slider, as_script, fill, figure_html, has_sliders, inline_svg, library, panels_html, read_file, shape_of, still
+from ..plots import COLORS, PRESETS, SLIDERS, STYLE
 from ..torch2js import to_javascript
 from ...diagnose import EASY
 from asl_explainer.course.playground.world import (
@@ -34,7 +41,8 @@ from asl_explainer.course.playground.world import (
 )  # fmt: skip
 
 # %% auto #0
-__all__ = ['BINS', 'VIEWS', 'RARE', 'RUNS', 'SPEEDS', 'CONTROLS', 'CODE', 'kinds', 'look', 'programs', 'readings', 'Playground']
+__all__ = ['BINS', 'VIEWS', 'RARE', 'RUNS', 'SPEEDS', 'CONTROLS', 'CODE', 'kinds', 'look', 'Panel', 'draw', 'Canvas',
+           'ipywidgets', 'control_widget', 'programs', 'readings', 'Playground']
 
 # %% ../../../nbs/api/playground/page.ipynb #views-code
 BINS = 20
@@ -95,6 +103,94 @@ def look(
     for number, kind in enumerate(groups):
         values[f"confidence-{kind}"] = _step_outline(counts[number] / counts[number].sum().clamp(min=1))
     return values
+
+# %% ../../../nbs/api/playground/page.ipynb #moving-code
+def _as_path(points):
+    "Dots as one path: short lines with round ends."
+    points = points[:, np.isfinite(points).all(0)].T
+    vertices = np.repeat(points, 2, axis=0)
+    vertices[1::2, 0] += 1e-3  # matplotlib leaves out a line without a length
+    return Path(vertices, np.tile([Path.MOVETO, Path.LINETO], len(points)))
+
+
+def _move(artist: Artist, points):
+    if isinstance(artist, AxesImage):
+        artist.set_data(points.reshape(artist.get_array().shape))
+    elif isinstance(artist, Polygon):
+        artist.set_xy(points.T)
+    elif isinstance(artist, PathPatch):
+        artist.set_path(_as_path(points))
+    else:
+        artist.set_data(*points)
+
+
+@dataclass
+class Panel:
+    "A figure in which some artists move."
+
+    figure: Figure  # Each artist that moves has a gid
+    alt: str  # Text alternative, for readers who do not see the figure
+
+    def __post_init__(self):
+        self.moving = {artist.get_gid(): artist for artist in self.figure.findobj(lambda artist: artist.get_gid() is not None)}
+
+
+def draw(
+    panels: dict[str, Panel],  # By name
+    values: dict[str, Tensor],  # By panel and gid, such as loss-positive: x and y of the points, shape (2, n); for an image its elements
+) -> None:
+    "Move the artists."
+    for name, panel in panels.items():
+        for gid, artist in panel.moving.items():
+            _move(artist, values[f"{name}-{gid}"].numpy())
+
+# %% ../../../nbs/api/playground/page.ipynb #canvas-code
+class Canvas:
+    "Draws the moving artists of a panel over a bitmap of everything else."
+
+    def __init__(self, panel: Panel):
+        self.canvas = FigureCanvasAgg(panel.figure)
+        self.moving = sorted(panel.moving.values(), key=lambda artist: artist.get_zorder())
+        for artist in self.moving:
+            artist.set_animated(True)  # leaves them out of the bitmap
+        color = panel.figure.get_facecolor()
+        panel.figure.set_facecolor("white")  # a JPEG cannot be transparent
+        self.canvas.draw()
+        self.background = self.canvas.copy_from_bbox(panel.figure.bbox)
+        panel.figure.set_facecolor(color)
+        for artist in self.moving:
+            artist.set_animated(False)
+
+    def jpeg(self) -> bytes:
+        "The current figure as a JPEG, which is faster to encode than a PNG."
+        self.canvas.restore_region(self.background)
+        for artist in self.moving:
+            artist.axes.draw_artist(artist)
+        encoded = io.BytesIO()
+        Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3]).save(encoded, "jpeg", quality=95, subsampling=0)
+        return encoded.getvalue()
+
+
+def ipywidgets():
+    "The package. Raises `ImportError` that tells how to install it."
+    try:
+        return import_module("ipywidgets")
+    except ImportError as error:
+        raise ImportError("the sliders need ipywidgets: pip install 'asl_explainer[course]'") from error
+
+
+def control_widget(
+    control: Slider | Choice,
+    value: float,  # The setting
+):  # A slider or a menu of ipywidgets; its `value` is the setting
+    "The widget of a setting."
+    widgets = ipywidgets()
+    wide = {"description": control.label, "style": {"description_width": "11em"}, "layout": {"width": "auto", "max_width": "680px"}}
+    if isinstance(control, Choice):
+        return widgets.Dropdown(options=[(option, float(n)) for n, option in enumerate(control.options)], value=float(value), **wide)
+    number_format = ".1e" if control.log else f".{len(str(control.step).partition('.')[2])}f"
+    slider_class = widgets.FloatLogSlider if control.log else widgets.FloatSlider
+    return slider_class(value=value, min=control.low, max=control.high, step=control.step, readout_format=number_format, **wide)
 
 # %% ../../../nbs/api/playground/page.ipynb #panels-code
 VIEWS = {
@@ -232,36 +328,37 @@ def _packed(tensor, dtype):
     return base64.b64encode(tensor.numpy().astype(dtype).tobytes()).decode()
 
 
-class _LivePlayground(LiveFigure):
+class _LivePlayground:
     "The HTML of a playground."
+
+    def __init__(self, plot, name, code, presets):
+        self.plot, self.name, self.code, self.presets = plot, name, code, presets
 
     def _drawing(self, name, panel):
         run, _, view = name.rpartition("-")
         title = f"<b>{VIEWS[view]}</b><br>{RUNS.get(run, 'test mAP')}"
         picture = still(panel.figure, panel.alt)
-        with plt.rc_context({"svg.fonttype": "none"}):  # letters drawn as outlines would be most of the page
-            svg = inline_svg(panel.figure, f"{self.name}-{name}", panel.alt)
+        svg = inline_svg(panel.figure, f"{self.name}-{name}", panel.alt)
         for gid, artist in panel.moving.items():
             if isinstance(artist, PathPatch):
                 svg = re.sub(rf'(id="{self.name}-{name}-{gid}">\s*<path d=")[^"]*', rf"\g<1>{_short_path(artist, panel.figure)}", svg)
         return f'<div class="asl-panel" data-view="{view}" data-run="{run}"><p>{title}</p><div class="asl-drawing">{picture}\n{svg}</div></div>'
 
-    def _order(self, drawings, reading, form):
-        return (drawings, reading, form) if len(self.plot.panels) == 1 else (form, reading, drawings)
-
-    def _buttons(self):
-        buttons = {"play": "Play", "step": "One step", "restart": "Start over"}
-        return '<div class="asl-buttons">' + "".join(f'<button type="button" data-play="{action}">{text}</button>' for action, text in buttons.items()) + "</div>"
-
     def _facts(self):
-        facts, planes = super()._facts(), {}
+        plot, planes = self.plot, {}
+        shapes = {f"{name}-{gid}": shape_of(artist, panel.figure) for name, panel in plot.panels.items() for gid, artist in panel.moving.items()}
         for run in RUNS:
-            if panel := self.plot.panels.get(f"{run}-plane"):
-                del facts["shapes"][f"{run}-plane-p"]  # a canvas of the page shows it
+            if panel := plot.panels.get(f"{run}-plane"):
+                del shapes[f"{run}-plane-p"]  # a canvas of the page shows it
                 box = panel.figure.axes[0].get_position()
                 planes[run] = [round(100 * part, 3) for part in (box.x0, 1 - box.y1, box.width, box.height)]
-        sizes = {"labels": LABELS, "batch": BATCH_SIZE, "tested": TESTED, "shaded": len(SHADED), "steps": STEPS, "firstRare": RARE}
-        return {**facts, "bce": BCE, "sizes": sizes, "speeds": SPEEDS, "planes": planes, "readings": self.plot.readings}
+        return {
+            "settings": plot.settings, "controls": [asdict(control) for control in plot.sliders], "shapes": shapes, "drags": {},
+            "presets": self.presets, "actions": {"play": "Play", "step": "One step", "restart": "Start over"},
+            "reading": "", "readingAtZero": {}, "code": self.code, "script": "{code}", "answer": "",
+            "bce": BCE, "speeds": SPEEDS, "planes": planes, "readings": plot.readings,
+            "sizes": {"labels": LABELS, "batch": BATCH_SIZE, "tested": TESTED, "shaded": len(SHADED), "steps": STEPS, "firstRare": RARE},
+        }  # fmt: skip
 
     def _scripts(self):
         training, world = self.plot.training, self.plot.world
@@ -273,19 +370,19 @@ class _LivePlayground(LiveFigure):
         translated = ", ".join(f"{name}: () => {code}" for name, code in programs(world).items())
         # The same for each playground of a page, which keeps it once.
         shared = f"window.aslWorld ??= {{ programs: {{ {translated} }}, data: {as_script(_world_data(world))} }};"
-        start = f'aslPlayground("{self.name}", {as_script(recorded)}, {as_script(self._facts())});'
-        return scripts(read_file("live.js"), read_file("playground/playground.js"), shared, start)
-
-    def _picture(self):
-        "Without controls: the drawings and their caption."
-        return f'<figure class="asl-live" id="{self.name}" data-large="{self.plot.settings["large"]:.0f}">\n<style>\n{read_file("live.css")}{read_file("playground/playground.css")}</style>\n{self._drawings()}\n<figcaption>{html.escape(self.plot.caption)}</figcaption>\n</figure>'
+        live, script = library()
+        start = f'aslPlayground({live}, document.currentScript.closest("figure"), {as_script(recorded)});'
+        return [script, read_file("playground/playground.js"), shared, start]
 
     def _repr_html_(self):
-        if not self.plot.sliders:
-            self.plot.update()
-            return self._picture()
-        page = super()._repr_html_().replace(">", f' data-large="{self.plot.settings["large"]:.0f}">', 1)
-        return page.replace("</style>", f"{read_file('playground/playground.css')}</style>", 1)
+        plot = self.plot
+        reading = f'<p data-live="reading">{html.escape(plot.update())}</p>'
+        width = max(panel.figure.get_figwidth() for panel in plot.panels.values())
+        drawings = panels_html([self._drawing(name, panel) for name, panel in plot.panels.items()], width)
+        parts = ([drawings, reading] if len(plot.panels) == 1 else [reading, drawings]) if plot.sliders else [drawings]
+        code, scripts, facts = (fill(self.code, plot.settings), self._scripts(), self._facts()) if plot.sliders else ("", (), None)
+        style, large = read_file("live.css") + read_file("playground/playground.css"), f' data-large="{plot.settings["large"]:.0f}"'
+        return figure_html(self.name, parts, code, plot.caption, scripts, style, facts, large)
 
 
 def _world_data(world):
@@ -379,7 +476,6 @@ class Playground:
         self.sliders, self.caption, self.world = [CONTROLS[control] for control in controls], caption, make_world()
         self.panels = {name: _PANELS[view]() for view in views for name in ([f"{run}-{view}" for run in RUNS] if view != "progress" else [view])}
         self.readings = readings(views)
-        self.reading, self.reading_at_zero, self.drags = "", {}, {}  # playground.js has sentences of its own
         # A copy, because another playground may have the same recorded run.
         self.training = copy(_recorded(steps, tuple(self._of_training().items())))
         presets = {preset: {key: value for key, value in of_loss.items() if key != "eps"} for preset, of_loss in PRESETS.items()}

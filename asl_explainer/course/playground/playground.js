@@ -1,7 +1,7 @@
 /*
  * The playground: two trainings side by side, one with your loss and one with BCE, shown by a live figure.
  *
- * Each playground embeds live.js and this file, sets window.aslWorld, then calls aslPlayground(name, recorded, facts).
+ * Each playground embeds live.js and this file, sets window.aslWorld, then calls aslPlayground(live, root, recorded).
  *
  * aslWorld.programs  Functions that make a program. Python's to_javascript writes the programs from torch functions.
  *                      begin  labels of the training and test points, and the initial weights
@@ -10,9 +10,10 @@
  *                      test   the logits of test points
  * aslWorld.data      The world, as torch drew it: arrays in base64, the uniforms as decimal digits.
  *
- * name      The id of the <figure>.
+ * live      The function liveFigure of live.js.
+ * root      The <figure>.
  * recorded  A recorded run: its number of steps, and for each training its weights and scores.
- * facts     What aslLive needs, and:
+ *           Its data-facts are what liveFigure needs, and:
  *   bce       the settings of the training with BCE
  *   sizes     numbers: labels, batch, test points scored at a time, side of the shaded grid, steps, first rare label
  *   speeds    steps a second, for each option of the menu
@@ -116,9 +117,9 @@ window.aslPlayground ??= (() => {
     return training;
   }
 
-  return function aslPlayground(name, recordedRun, { bce, sizes, speeds, planes, readings, ...facts }) {
+  return function aslPlayground(live, root, recordedRun) {
+    const { bce, sizes, speeds, planes, readings, ...facts } = JSON.parse(root.dataset.facts);
     const { programs, data } = window.aslWorld;
-    const root = document.getElementById(name);
     const begin = programs.begin();
     const trainings = { yours: createTraining(programs), bce: createTraining(programs) };
     const world = {
@@ -210,7 +211,7 @@ window.aslPlayground ??= (() => {
       };
     }
 
-    /** What aslLive draws: the values of the trainings in `runs`, and numbers of both, by name. */
+    /** What liveFigure draws: the values of the trainings in `runs`, and numbers of both, by name. */
     function values(current) {
       settings = current;
       root.dataset.large = settings.large;
@@ -258,8 +259,7 @@ window.aslPlayground ??= (() => {
     root.addEventListener("restored", () => {
       mustRestart = true;
     });
-    const figure = window.aslLive(name, values, facts);
-    if (!figure) return;
+    const figure = live(root, values);
     const playButton = root.querySelector("[data-play=play]");
 
     function pause() {

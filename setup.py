@@ -28,7 +28,7 @@ setup(
     keywords=settings["keywords"].split(),
     packages=find_packages(include=[settings["lib_path"], settings["lib_path"] + ".*"]),
     package_dir={"": "."},  # an editable install puts the whole repository on the path: nbdev imports processors from tools/
-    package_data={settings["lib_path"]: ["py.typed", "course/*.js", "course/*.css", "course/playground/*.js", "course/playground/*.css", "course/*.npz"]},
+    package_data={settings["lib_path"]: ["py.typed", "course/*.js", "course/*.css", "course/playground/*.js", "course/playground/*.css", "course/playground/*.npz", "course/*.npz"]},
     python_requires=">=" + settings["min_python"],
     install_requires=settings["requirements"].split(),
     extras_require={"course": course, "dev": course + settings["dev_requirements"].split()},

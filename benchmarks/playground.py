@@ -68,7 +68,7 @@ def summarize(frames):
 
 
 def main():
-    html = Playground().live._repr_html_()
+    html = Playground()._repr_mimebundle_()["text/html"]
     scripts = "".join(re.findall(r"<script>(.*?)</script>", html, re.S))
     results = {
         "machine": {"processor": platform.machine(), "python": platform.python_version()},

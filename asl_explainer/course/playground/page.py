@@ -7,27 +7,26 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import json
 import math
 import re
+import uuid
+import warnings
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import import_module
+from importlib.resources import files
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import PathPatch, Polygon
 from matplotlib.path import Path
-from PIL import Image
 from torch import Tensor
 
 from ..curves import label_curve
@@ -41,8 +40,8 @@ from asl_explainer.course.playground.world import (
 )  # fmt: skip
 
 # %% auto #0
-__all__ = ['BINS', 'VIEWS', 'RARE', 'RUNS', 'SPEEDS', 'CONTROLS', 'CODE', 'kinds', 'look', 'Panel', 'draw', 'Canvas',
-           'ipywidgets', 'control_widget', 'programs', 'readings', 'Playground']
+__all__ = ['BINS', 'VIEWS', 'RARE', 'RUNS', 'SPEEDS', 'CONTROLS', 'CODE', 'kinds', 'look', 'Panel', 'draw', 'programs',
+           'readings', 'recorded_run', 'record_run', 'replayed', 'Playground', 'playground_html']
 
 # %% ../../../nbs/api/playground/page.ipynb #views-code
 BINS = 20
@@ -143,54 +142,6 @@ def draw(
     for name, panel in panels.items():
         for gid, artist in panel.moving.items():
             _move(artist, values[f"{name}-{gid}"].numpy())
-
-# %% ../../../nbs/api/playground/page.ipynb #canvas-code
-class Canvas:
-    "Draws the moving artists of a panel over a bitmap of everything else."
-
-    def __init__(self, panel: Panel):
-        self.canvas = FigureCanvasAgg(panel.figure)
-        self.moving = sorted(panel.moving.values(), key=lambda artist: artist.get_zorder())
-        for artist in self.moving:
-            artist.set_animated(True)  # leaves them out of the bitmap
-        color = panel.figure.get_facecolor()
-        panel.figure.set_facecolor("white")  # a JPEG cannot be transparent
-        self.canvas.draw()
-        self.background = self.canvas.copy_from_bbox(panel.figure.bbox)
-        panel.figure.set_facecolor(color)
-        for artist in self.moving:
-            artist.set_animated(False)
-
-    def jpeg(self) -> bytes:
-        "The current figure as a JPEG, which is faster to encode than a PNG."
-        self.canvas.restore_region(self.background)
-        for artist in self.moving:
-            artist.axes.draw_artist(artist)
-        encoded = io.BytesIO()
-        Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3]).save(encoded, "jpeg", quality=95, subsampling=0)
-        return encoded.getvalue()
-
-
-def ipywidgets():
-    "The package. Raises `ImportError` that tells how to install it."
-    try:
-        return import_module("ipywidgets")
-    except ImportError as error:
-        raise ImportError("the sliders need ipywidgets: pip install 'asl_explainer[course]'") from error
-
-
-def control_widget(
-    control: Slider | Choice,
-    value: float,  # The setting
-):  # A slider or a menu of ipywidgets; its `value` is the setting
-    "The widget of a setting."
-    widgets = ipywidgets()
-    wide = {"description": control.label, "style": {"description_width": "11em"}, "layout": {"width": "auto", "max_width": "680px"}}
-    if isinstance(control, Choice):
-        return widgets.Dropdown(options=[(option, float(n)) for n, option in enumerate(control.options)], value=float(value), **wide)
-    number_format = ".1e" if control.log else f".{len(str(control.step).partition('.')[2])}f"
-    slider_class = widgets.FloatLogSlider if control.log else widgets.FloatSlider
-    return slider_class(value=value, min=control.low, max=control.high, step=control.step, readout_format=number_format, **wide)
 
 # %% ../../../nbs/api/playground/page.ipynb #panels-code
 VIEWS = {
@@ -327,78 +278,6 @@ def _short_path(dots, figure):
 def _packed(tensor, dtype):
     return base64.b64encode(tensor.numpy().astype(dtype).tobytes()).decode()
 
-
-class _LivePlayground:
-    "The HTML of a playground."
-
-    def __init__(self, plot, name, code, presets):
-        self.plot, self.name, self.code, self.presets = plot, name, code, presets
-
-    def _drawing(self, name, panel):
-        run, _, view = name.rpartition("-")
-        title = f"<b>{VIEWS[view]}</b><br>{RUNS.get(run, 'test mAP')}"
-        picture = still(panel.figure, panel.alt)
-        svg = inline_svg(panel.figure, f"{self.name}-{name}", panel.alt)
-        for gid, artist in panel.moving.items():
-            if isinstance(artist, PathPatch):
-                svg = re.sub(rf'(id="{self.name}-{name}-{gid}">\s*<path d=")[^"]*', rf"\g<1>{_short_path(artist, panel.figure)}", svg)
-        return f'<div class="asl-panel" data-view="{view}" data-run="{run}"><p>{title}</p><div class="asl-drawing">{picture}\n{svg}</div></div>'
-
-    def _facts(self):
-        plot, planes = self.plot, {}
-        shapes = {f"{name}-{gid}": shape_of(artist, panel.figure) for name, panel in plot.panels.items() for gid, artist in panel.moving.items()}
-        for run in RUNS:
-            if panel := plot.panels.get(f"{run}-plane"):
-                del shapes[f"{run}-plane-p"]  # a canvas of the page shows it
-                box = panel.figure.axes[0].get_position()
-                planes[run] = [round(100 * part, 3) for part in (box.x0, 1 - box.y1, box.width, box.height)]
-        return {
-            "settings": plot.settings, "controls": [asdict(control) for control in plot.sliders], "shapes": shapes, "drags": {},
-            "presets": self.presets, "actions": {"play": "Play", "step": "One step", "restart": "Start over"},
-            "reading": "", "readingAtZero": {}, "code": self.code, "script": "{code}", "answer": "",
-            "bce": BCE, "speeds": SPEEDS, "planes": planes, "readings": plot.readings,
-            "sizes": {"labels": LABELS, "batch": BATCH_SIZE, "tested": TESTED, "shaded": len(SHADED), "steps": STEPS, "firstRare": RARE},
-        }  # fmt: skip
-
-    def _scripts(self):
-        training, world = self.plot.training, self.plot.world
-        scores = 100 * torch.stack(training.scores)[:, 0]  # shape (number of scores, S, 24)
-        recorded = {"steps": training.steps}
-        for number, run in enumerate(RUNS):
-            history = {"steps": training.scored, "all": _mean_scores(scores[:, number]), "rare": _mean_scores(scores[:, number, RARE:])}
-            recorded[run] = {"weights": _packed(training.state["weights"][0, number], "<f4"), "history": history}
-        translated = ", ".join(f"{name}: () => {code}" for name, code in programs(world).items())
-        # The same for each playground of a page, which keeps it once.
-        shared = f"window.aslWorld ??= {{ programs: {{ {translated} }}, data: {as_script(_world_data(world))} }};"
-        live, script = library()
-        start = f'aslPlayground({live}, document.currentScript.closest("figure"), {as_script(recorded)});'
-        return [script, read_file("playground/playground.js"), shared, start]
-
-    def _repr_html_(self):
-        plot = self.plot
-        reading = f'<p data-live="reading">{html.escape(plot.update())}</p>'
-        width = max(panel.figure.get_figwidth() for panel in plot.panels.values())
-        drawings = panels_html([self._drawing(name, panel) for name, panel in plot.panels.items()], width)
-        parts = ([drawings, reading] if len(plot.panels) == 1 else [reading, drawings]) if plot.sliders else [drawings]
-        code, scripts, facts = (fill(self.code, plot.settings), self._scripts(), self._facts()) if plot.sliders else ("", (), None)
-        style, large = read_file("live.css") + read_file("playground/playground.css"), f' data-large="{plot.settings["large"]:.0f}"'
-        return figure_html(self.name, parts, code, plot.caption, scripts, style, facts, large)
-
-
-def _world_data(world):
-    return {
-        "points": _packed(world.points, "<f4"),
-        "uniforms": "".join(str(round(10 * value)) for value in world.uniforms.flatten().tolist()),
-        "axis": AXIS.tolist(),
-        "shadedAxis": SHADED.tolist(),
-        "weights": _packed(world.weights, "<f4"),
-        "batches": _packed(world.batches, "<u2"),
-    }
-
-
-def _mean_scores(scores):
-    return [round(score, 2) for score in scores.mean(-1).tolist()]
-
 # %% ../../../nbs/api/playground/page.ipynb #playground-code
 SPEEDS = (10, 60, 10_000)  # steps a second, for each option
 CONTROLS = {
@@ -445,18 +324,53 @@ training = Training([make_world()], [yours, dict(**world, **BCE)])
 training.advance(1000)
 print(100 * training.scores[-1].mean(-1))  # your test mAP, and BCE's"""
 
+# %% ../../../nbs/api/playground/page.ipynb #record-code
+_RUN = files("asl_explainer.course.playground").joinpath("run.npz")
+
 
 @lru_cache(maxsize=8)
-def _recorded(steps, settings):
+def recorded_run(
+    steps: int,  # How many
+    settings: tuple[tuple[str, float], ...],  # Names and values, as in `INITIAL`
+) -> Training:  # Of the first world: with these settings, and with BCE
+    "A training to show. Its weights and scores are read from the file if that holds it; it is not to be trained on."
     training = Training([make_world()], [dict(settings), {**dict(settings), **BCE}])
-    training.advance(steps)
+    if (steps, dict(settings)) != (STEPS, INITIAL):
+        training.advance(steps)
+        return training
+    with _RUN.open("rb") as file, np.load(file) as run:
+        training.state["weights"] = torch.from_numpy(run["weights"]).double()[None]
+        training.scores = list(torch.from_numpy(run["scores"])[:, None])
+    training.steps, training.scored = STEPS, list(range(0, STEPS + 1, 20))
     return training
 
 
-class Playground:
-    """Two trainings side by side: ipywidgets in a running Jupyter, where torch trains; on a page, JavaScript does, after a recorded run.
+def record_run() -> None:
+    "Train the run of the file, and write it."
+    training = Training([make_world()], [INITIAL, {**INITIAL, **BCE}])
+    training.advance(STEPS)
+    scores = torch.stack(training.scores)[:, 0].float()
+    np.savez_compressed(_RUN, weights=training.state["weights"][0].float(), scores=scores)
 
-    `widget` is the former, `live` the latter, and `training` the training that the views show: with your loss, and with BCE."""
+
+def replayed(
+    run: dict,  # As playground.js reports it: `begun`, settings of the start; `changes`, pairs of a step and the settings from there on; and `steps`
+) -> dict[str, float]:  # Test mAP of `yours` and `bce`, in percent
+    "The run of a page, trained with torch."
+    begun = {**INITIAL, **run["begun"]}
+    training = Training([make_world()], [begun, {**begun, **BCE}])
+    ends = [step for step, _ in run["changes"][1:]] + [run["steps"]]
+    for (step, settings), end in zip(run["changes"], ends):
+        training.change(0, **settings)
+        training.advance(end - step)
+    return dict(zip(RUNS, (100 * training.scores[-1][0].mean(-1)).tolist()))
+
+# %% ../../../nbs/api/playground/page.ipynb #playground-class
+_OF_LOSS = ("gamma_neg", "gamma_pos", "clip")
+
+
+class Playground:
+    "Two trainings side by side, with a loss of your choice and with binary cross-entropy, after a recorded run."
 
     def __init__(
         self,
@@ -472,118 +386,147 @@ class Playground:
         for what, given, known in [("views", views, VIEWS), ("controls", controls, CONTROLS), ("settings", settings, initial)]:
             if unknown := set(given) - set(known):
                 raise ValueError(f"{what} contain {', '.join(sorted(unknown))}, expected some of {', '.join(known)}")
+        self.name, self.views, self.caption, self.world = name, views, caption, make_world()
+        self.controls = [CONTROLS[control] for control in controls]
         self.settings = {**initial, **{key: float(value) for key, value in settings.items()}}
-        self.sliders, self.caption, self.world = [CONTROLS[control] for control in controls], caption, make_world()
-        self.panels = {name: _PANELS[view]() for view in views for name in ([f"{run}-{view}" for run in RUNS] if view != "progress" else [view])}
-        self.readings = readings(views)
-        # A copy, because another playground may have the same recorded run.
-        self.training = copy(_recorded(steps, tuple(self._of_training().items())))
-        presets = {preset: {key: value for key, value in of_loss.items() if key != "eps"} for preset, of_loss in PRESETS.items()}
-        self.live = _LivePlayground(self, name, CODE, presets if {"gamma_neg", "gamma_pos", "clip"} <= set(controls) else {})
-        self.recorded, self._widget = True, None
-        self._trained_with = dict(self.settings)  # in the last step
+        self.training = recorded_run(steps, tuple((key, self.settings[key]) for key in INITIAL))
 
-    def _of_training(self):
-        return {key: self.settings[key] for key in INITIAL}
-
-    def values(self) -> dict:  # Tensors for the panels, numbers for the sentence
+    def values(
+        self,
+        **settings: float,  # gamma_neg, gamma_pos or clip, if the gradient of another loss is wanted
+    ) -> dict:  # Tensors for the panels, numbers for the sentence
         "What there is to see of both trainings."
-        training = self.training
+        training, settings = self.training, {**self.settings, **settings}
         values = {"step": training.steps, "scored": training.scored[-1]}
         batch, scores = training.batch(), 100 * torch.stack(training.scores)[:, 0]
         for number, run in enumerate(RUNS):
             data = {"points": self.world.points, "labels": training.labels[0, number], "targets": training.targets[0, number]}
             of_batch = {key: value[0, number] for key, value in batch.items()}
-            of_loss = {key: torch.tensor((BCE if run == "bce" else self.settings)[key], dtype=torch.float64) for key in ("gamma_neg", "gamma_pos", "clip")}
-            seen = look(training.state["weights"][0, number], data, of_batch, grid(SHADED), torch.tensor(self.settings["label"]), **of_loss)
-            for key, value in seen.items():
+            of_loss = {key: torch.tensor((BCE if run == "bce" else settings)[key], dtype=torch.float64) for key in _OF_LOSS}
+            weights, label = training.state["weights"][0, number], torch.tensor(settings["label"])
+            for key, value in look(weights, data, of_batch, grid(SHADED), label, **of_loss).items():
                 values[f"{run}-{key}" if value.dim() else f"{run}_{key}"] = value if value.dim() else value.item()
             for part, of_part in {"all": scores[:, number], "rare": scores[:, number, RARE:]}.items():
                 values[f"progress-{run}-{part}"] = torch.stack([torch.tensor(training.scored, dtype=torch.float64), of_part.mean(-1)])
                 values[f"{run}_{part}"] = of_part[-1].mean().item()
         return values
 
-    def update(
-        self,
-        **settings: float,  # The settings to change
-    ) -> str:  # The sentence under the views
-        "Draw the views. Other labels or another start restart both trainings. Raises `ValueError` for unknown settings."
-        if unknown := set(settings) - set(self.settings):
-            raise ValueError(f"settings contain {', '.join(sorted(unknown))}, expected some of {', '.join(self.settings)}")
-        other = any(self.settings[key] != settings.get(key, self.settings[key]) for key in ("forgotten", "rarity", "start"))
-        self.settings |= settings
-        if other:
-            self.restart()
-        self.training.change(0, **{key: self.settings[key] for key in ("gamma_neg", "gamma_pos", "clip", "learning_rate")})
-        values = self.values()
-        draw(self.panels, values)
-        ended = self.recorded or self.training.steps >= STEPS
-        if ended and any(self.settings[key] != self._trained_with[key] for key in ("gamma_neg", "gamma_pos", "clip", "learning_rate")):
-            return self.readings[5].format(**values)
+    def sentence(self) -> str:
+        "The sentence above the views, of the recorded run."
+        of_views, values = readings(self.views), self.values()
         lead = values["yours_all"] - values["bce_all"]
-        reading = self.readings[1 + (lead > 1) - (lead < -1)] + self.readings[3] * (self.settings["forgotten"] > 0) + self.readings[4] * self.recorded
-        return reading.format(**values)
+        return fill(of_views[1 + (lead > 1) - (lead < -1)] + of_views[3] * (self.settings["forgotten"] > 0) + of_views[4], values)
 
-    def restart(self) -> None:
-        "Start both trainings over."
-        self.recorded = False
-        self.training = Training([self.world], [self._of_training(), {**self._of_training(), **BCE}])
-
-    @property
-    def widget(self):  # An ipywidgets box
-        "The views and their controls. Built at first use, with a training that is at its start."
-        if self._widget is None:
-            self._widget = self._build_widget()
-        return self._widget
-
-    def _build_widget(self):
-        widgets = ipywidgets()
-        self.restart()
-        self.update()
-        canvases = {name: Canvas(panel) for name, panel in self.panels.items()}
-        images = {name: widgets.Image(format="jpeg") for name in self.panels}
-        titles = {name: f"<b>{VIEWS[name.split('-')[-1]]}</b> {RUNS.get(name.split('-')[0], '')}" for name in images}
-        boxes = [widgets.VBox([widgets.HTML(titles[name]), image]) for name, image in images.items()]
-        reading, code = widgets.HTML(), widgets.HTML()
-        play = widgets.Play(min=0, max=STEPS, interval=200)
-        one_step = widgets.Button(description="One step", layout={"width": "auto"})
-        sliders = {control.name: control_widget(control, self.settings[control.name]) for control in self.sliders}
-
-        def show(**settings):
-            text = self.update(**settings)
-            for name, image in images.items():
-                image.value = canvases[name].jpeg()
-            play.step = min(SPEEDS[int(self.settings["speed"])] // 5, 20)  # five times a second
-            small = list(RUNS)[1 - int(self.settings["large"])]
-            for name, box in zip(images, boxes):
-                box.layout.width = "220px" if name.startswith(small) else "400px"
-            reading.value = html.escape(text)
-            code.value = f"<pre>{html.escape(CODE.format(**self.settings))}</pre>"
-
-        def train(change):
-            if change["new"] < self.training.steps:
-                self.restart()
-            self.training.advance(change["new"] - self.training.steps)
-            self._trained_with = dict(self.settings)
-            show()
-
-        def button(text, settings):
-            widget = widgets.Button(description=text, layout={"width": "auto"})
-            widget.on_click(lambda _: [setattr(sliders[name], "value", value) for name, value in settings.items() if name in sliders])
-            return widget
-
-        play.observe(train, "value")
-        one_step.on_click(lambda _: setattr(play, "value", self.training.steps + 1))
-        for control, slider in sliders.items():
-            slider.observe(lambda change, control=control: show(**{control: change["new"]}), "value")
-        buttons = [button(text, settings) for text, settings in {**self.live.presets, "Reset": dict(self.settings)}.items()]
-        show()
-        views = widgets.HBox(boxes, layout={"flex_flow": "wrap"})
-        return widgets.VBox([widgets.HBox([play, one_step]), *sliders.values(), widgets.HBox(buttons), reading, views, code])
+    @cached_property
+    def widget(self):  # An anywidget
+        "What connects the figure with the kernel. Raises `ImportError` that tells how to install anywidget."
+        return _replaying()
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        view = self.widget._repr_mimebundle_() or {} if has_sliders() else {}
-        return {**view, "text/plain": repr(self), "text/html": self.live._repr_html_()}
+        page = playground_html(self)
+        if has_sliders():
+            try:
+                page = page.replace("<figure ", f'<figure data-model="{self.widget._key}" ', 1)
+            except ImportError as error:
+                warnings.warn(str(error), stacklevel=2)
+        return {"text/plain": repr(self), "text/html": page}
 
     def __repr__(self):
         return f"Playground: {', '.join(f'{key}={value:g}' for key, value in self.settings.items())}"
+
+
+def _replaying():
+    "A widget whose kernel trains the run that a page reports."
+    try:
+        anywidget, traitlets = import_module("anywidget"), import_module("traitlets")
+    except ImportError as error:
+        raise ImportError("a playground in Jupyter needs anywidget: pip install 'asl_explainer[course]'") from error
+    names = {"_key": traitlets.Unicode(uuid.uuid4().hex), "_run": traitlets.Dict(), "_answer": traitlets.Dict()}
+    parts = {name: trait.tag(sync=True) for name, trait in names.items()}
+    widget = type("PlaygroundWidget", (anywidget.AnyWidget,), {"_esm": read_file("playground/widget.js"), **parts})()
+
+    def train(change):
+        scores = fill("torch: test mAP {yours:.1f} with your loss and {bce:.1f} with BCE", replayed(change["new"]))
+        widget._answer = {"run": change["new"], "text": scores}
+
+    widget.observe(train, "_run")
+    return widget
+
+# %% ../../../nbs/api/playground/page.ipynb #html-code
+def _drawing(playground, name, panel):
+    run, _, view = name.rpartition("-")
+    title = f"<b>{VIEWS[view]}</b><br>{RUNS.get(run, 'test mAP')}"
+    picture = still(panel.figure, panel.alt)
+    svg = inline_svg(panel.figure, f"{playground.name}-{name}", panel.alt)
+    for gid, artist in panel.moving.items():
+        if isinstance(artist, PathPatch):
+            found = rf'(id="{playground.name}-{name}-{gid}">\s*<path d=")[^"]*'
+            svg = re.sub(found, rf"\g<1>{_short_path(artist, panel.figure)}", svg)
+    drawing = f'<div class="asl-drawing">{picture}\n{svg}</div>'
+    return f'<div class="asl-panel" data-view="{view}" data-run="{run}"><p>{title}</p>{drawing}</div>'
+
+
+def _facts(playground, panels):
+    shapes = {f"{name}-{gid}": shape_of(artist, panel.figure) for name, panel in panels.items() for gid, artist in panel.moving.items()}
+    planes = {}
+    for run in RUNS:
+        if panel := panels.get(f"{run}-plane"):
+            del shapes[f"{run}-plane-p"]  # a canvas of the page shows it
+            box = panel.figure.axes[0].get_position()
+            planes[run] = [round(100 * part, 3) for part in (box.x0, 1 - box.y1, box.width, box.height)]
+    controls = playground.controls
+    choosable = set(_OF_LOSS) <= {control.name for control in controls}
+    presets = {preset: {key: of_loss[key] for key in _OF_LOSS} for preset, of_loss in PRESETS.items()} if choosable else {}
+    return {
+        "settings": playground.settings, "controls": [asdict(control) for control in controls], "shapes": shapes, "drags": {},
+        "presets": presets, "actions": {"play": "Play", "step": "One step", "restart": "Start over"},
+        "reading": "", "readingAtZero": {}, "code": CODE, "script": "{code}", "answer": "",
+        "bce": BCE, "speeds": SPEEDS, "planes": planes, "readings": readings(playground.views),
+        "sizes": {"labels": LABELS, "batch": BATCH_SIZE, "tested": TESTED, "shaded": len(SHADED), "steps": STEPS, "firstRare": RARE},
+    }  # fmt: skip
+
+
+def _scripts(training, world):
+    scores = 100 * torch.stack(training.scores)[:, 0]  # shape (number of scores, S, 24)
+    recorded = {"steps": training.steps}
+    for number, run in enumerate(RUNS):
+        history = {"steps": training.scored, "all": _mean_scores(scores[:, number]), "rare": _mean_scores(scores[:, number, RARE:])}
+        recorded[run] = {"weights": _packed(training.state["weights"][0, number], "<f4"), "history": history}
+    translated = ", ".join(f"{name}: () => {code}" for name, code in programs(world).items())
+    # The same for each playground of a page, which keeps it once.
+    shared = f"window.aslWorld ??= {{ programs: {{ {translated} }}, data: {as_script(_world_data(world))} }};"
+    live, script = library()
+    start = f'aslPlayground({live}, document.currentScript.closest("figure"), {as_script(recorded)});'
+    return [script, read_file("playground/playground.js"), shared, start]
+
+# %% ../../../nbs/api/playground/page.ipynb #page-html-code
+def _world_data(world):
+    return {
+        "points": _packed(world.points, "<f4"),
+        "uniforms": "".join(str(round(10 * value)) for value in world.uniforms.flatten().tolist()),
+        "axis": AXIS.tolist(),
+        "shadedAxis": SHADED.tolist(),
+        "weights": _packed(world.weights, "<f4"),
+        "batches": _packed(world.batches, "<u2"),
+    }
+
+
+def _mean_scores(scores):
+    return [round(score, 2) for score in scores.mean(-1).tolist()]
+
+
+def playground_html(
+    playground: Playground,
+) -> str:
+    "The figure on a page; without controls, a picture."
+    panels = {name: _PANELS[view]() for view in playground.views for name in ([f"{run}-{view}" for run in RUNS] if view != "progress" else [view])}
+    draw(panels, playground.values())
+    reading = f'<p data-live="reading">{html.escape(playground.sentence())}</p>'
+    width = max(panel.figure.get_figwidth() for panel in panels.values())
+    drawings = panels_html([_drawing(playground, name, panel) for name, panel in panels.items()], width)
+    parts = [drawings, reading] if len(panels) == 1 else [reading, drawings]
+    style, large = read_file("live.css") + read_file("playground/playground.css"), f' data-large="{playground.settings["large"]:.0f}"'
+    if not playground.controls:
+        return figure_html(playground.name, [drawings], "", playground.caption, style=style, attributes=large)
+    code, scripts = fill(CODE, playground.settings), _scripts(playground.training, playground.world)
+    return figure_html(playground.name, parts, code, playground.caption, scripts, style, _facts(playground, panels), large)

@@ -41,6 +41,11 @@ window.aslPlayground ??= (() => {
     return new Float64Array(matrix.length / width).map((_, row) => matrix[row * width + column]);
   }
 
+  /** The settings that may change during a run, for comparison. */
+  function ofTraining({ gamma_neg, gamma_pos, clip, learning_rate }) {
+    return [gamma_neg, gamma_pos, clip, learning_rate].join();
+  }
+
   function mean(numbers) {
     return numbers.reduce((total, number) => total + number, 0) / numbers.length;
   }
@@ -136,6 +141,7 @@ window.aslPlayground ??= (() => {
     let recorded = true; // no step was made yet: the weights and scores are those of the recorded run
     let trainedWith = facts.settings; // in the last step
     let mustRestart = false; // the settings come from the address
+    let changes = []; // the steps from which on other settings held, and these
     let batch;
     let playing = 0; // the request for the next frame
     let runs = Object.keys(trainings); // those to draw
@@ -162,6 +168,8 @@ window.aslPlayground ??= (() => {
       recorded = false;
       mustRestart = false;
       count = 0;
+      changes = [];
+      root.dispatchEvent(new Event("running"));
       label(settings);
       trainings.yours.begin(world.weights);
       trainings.bce.begin(initialWeights);
@@ -181,6 +189,11 @@ window.aslPlayground ??= (() => {
       const { points, targets } = batch;
       trainings.yours.step({ points, targets }, settings);
       trainings.bce.step({ points, targets }, bce);
+      if (!changes.length || ofTraining(trainedWith) !== ofTraining(settings)) {
+        const { gamma_neg, gamma_pos, clip, learning_rate } = settings;
+        changes.push([count, { gamma_neg, gamma_pos, clip, learning_rate }]);
+        root.dispatchEvent(new Event("running"));
+      }
       trainedWith = { ...settings };
       count++;
       takeBatch();
@@ -242,8 +255,7 @@ window.aslPlayground ??= (() => {
         training.drawPlane(seen["plane-p"]);
       }
       if (recorded || count >= sizes.steps) {
-        const changed = ["gamma_neg", "gamma_pos", "clip", "learning_rate"].some((key) => settings[key] !== trainedWith[key]);
-        if (changed) return { ...result, ...numbers, reading: readings[5] };
+        if (ofTraining(settings) !== ofTraining(trainedWith)) return { ...result, ...numbers, reading: readings[5] };
       }
       const lead = numbers.yours_all - numbers.bce_all;
       const reading = [readings[lead < -1 ? 0 : lead > 1 ? 2 : 1]];
@@ -268,6 +280,8 @@ window.aslPlayground ??= (() => {
       playButton.textContent = "Play";
       finishScoring();
       figure.announce(figure.show());
+      const [forgotten, rarity, start] = world.begunWith.split(",").map(Number);
+      root.dispatchEvent(new CustomEvent("ran", { detail: { begun: { forgotten, rarity, start }, changes, steps: count } }));
     }
 
     function play() {

@@ -117,7 +117,7 @@ def still(figure: matplotlib.figure.Figure, alt: str) -> str:
 
 
 def shape_of(artist: Artist, figure: matplotlib.figure.Figure) -> list:
-    "What live.js needs to move an artist: the axes in the SVG, each as [offset, scale, log], its kind, and where a text is now."
+    "What live.js needs to move an artist: its axes, each as [offset, scale, log], its kind, and where a text is now."
     width, height = figure.get_size_inches() * 72
     box = artist.axes.get_position()
     axes = []
@@ -140,7 +140,7 @@ def read_file(name: str) -> str:
 
 
 def as_script(data) -> str:
-    "Data as JavaScript, in which a closing script tag is escaped: a browser would end the script there, even inside a string."
+    "Data as JavaScript. A closing script tag is escaped: a browser would end the script there, even inside a string."
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
@@ -178,11 +178,18 @@ def figure_html(
     code = f'<code data-live="code">{html.escape(code)}</code>'
     code = f"<details><summary>As Python</summary>{code}</details>" if "\n" in code else code
     if facts:
-        attributes += f" data-facts='{html.escape(json.dumps(facts, ensure_ascii=False, separators=(',', ':')))}'".replace("&quot;", '"')
-    lines = [f'<figure class="asl-live" id="{name}"{attributes}>', f"<style>\n{style}</style>" if style else "", *parts, code]
-    lines += ['<p class="asl-announced" data-live="announced" aria-live="polite"></p>', f"<figcaption>{html.escape(caption)}</figcaption>"]
-    lines += [f"<script>\n{script.rstrip()}\n</script>" for script in scripts]
-    return "\n".join([*filter(None, lines), "</figure>"])
+        data = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+        attributes += f" data-facts='{html.escape(data).replace('&quot;', chr(34))}'"
+    return "\n".join([
+        f'<figure class="asl-live" id="{name}"{attributes}>',
+        *([f"<style>\n{style}</style>"] if style else []),
+        *parts,
+        code,
+        '<p class="asl-announced" data-live="announced" aria-live="polite"></p>',
+        f"<figcaption>{html.escape(caption)}</figcaption>",
+        *(f"<script>\n{script.rstrip()}\n</script>" for script in scripts),
+        "</figure>",
+    ])  # fmt: skip
 
 # %% ../../nbs/api/live_figure.ipynb #figure-code
 class Drawable(Protocol):
@@ -191,11 +198,13 @@ class Drawable(Protocol):
     alt: str  # Text alternative, for readers who do not see the panel
 
     def draw(self, name: str, values: Mapping[str, Tensor]) -> matplotlib.figure.Figure:
-        "Draw the panel. What moves has a gid, such as curve; its x and y are in `values` under the panel's name and its gid, such as loss-curve."
+        """Draw the panel with matplotlib.
+
+        What moves has a gid, such as curve; its x and y are in `values` by the panel's name and its gid, loss-curve."""
 
 
 def has_sliders() -> bool:
-    "Whether the notebook runs in an interactive frontend: these send a cell id with each request, nbconvert and similar tools do not."
+    "Whether the notebook runs in an interactive frontend: these send a cell's id with a request, nbconvert does not."
     kernel = getattr(get_ipython(), "kernel", None)
     return kernel is not None and "cellId" in kernel.get_parent().get("metadata", {})
 
@@ -204,13 +213,13 @@ def has_sliders() -> bool:
 class Figure:
     """A drawing with controls. On a page JavaScript moves it; in Jupyter the kernel also runs the module.
 
-    Raises `NotImplementedError` for a function that cannot be translated, `ValueError` for a name that does not consist
-    of letters, digits and hyphens, for a setting without a control or beyond it, and for a placeholder without a number."""
+    Raises `NotImplementedError` for a function that cannot be translated, and `ValueError` for a name that does not
+    consist of letters, digits and hyphens, a setting without a control or beyond it, a placeholder without a number."""
 
     drawing: Mapping[str, Drawable]  # Its panels by name
     controls: Sequence[Slider | Choice]  # One for each setting
-    function: Callable[..., dict[str, Tensor]]  # Takes the settings; returns x and y of what moves, shape (2, n), and numbers
-    module: Callable[..., dict[str, float]] | None = None  # Takes the settings; returns some of the numbers in `reading`
+    function: Callable[..., dict[str, Tensor]]  # Of the settings: x and y of what moves, shape (2, n), and numbers
+    module: Callable[..., dict[str, float]] | None = None  # Of the settings: some of the numbers in `reading`
     _: KW_ONLY
     name: str  # Identifies the figure on its page and in addresses, such as loss-against-p
     settings: dict[str, float]  # The initial settings
@@ -224,7 +233,7 @@ class Figure:
 
     def __post_init__(self):
         if not re.fullmatch(r"[a-z][a-z0-9-]*", self.name):
-            raise ValueError(f"name is {self.name!r}, expected lower-case letters, digits and hyphens, such as loss-against-p")
+            raise ValueError(f"name is {self.name!r}, expected lower-case letters, digits, hyphens: loss-against-p")
         if missing := {control.name for control in self.controls} - set(self.settings):
             raise ValueError(f"figure {self.name}: settings lack {', '.join(sorted(missing))}")
         self.settings = {name: float(value) for name, value in self.settings.items()}
@@ -253,7 +262,7 @@ class Figure:
     ) -> dict[str, Tensor]:
         "What the function returns."
         settings = self.checked(changed)
-        return self.function(**{name: torch.tensor(float(value), dtype=torch.float64) for name, value in settings.items()})
+        return self.function(**{name: torch.tensor(value, dtype=torch.float64) for name, value in settings.items()})
 
     def _filled(self, template, changed):
         numbers = {name: value.item() for name, value in self.values(**changed).items() if value.dim() == 0}
@@ -279,7 +288,7 @@ class Figure:
         "The template of the module's numbers, formatted as in the sentence."
         if self.module is None:
             return ""
-        placeholders = {re.match(r"\{(\w+)", text)[1]: text for text in re.findall(r"\{\w+(?::[^}]*)?\}", self.reading)}
+        placeholders = {text[1:-1].partition(":")[0]: text for text in re.findall(r"\{[^}]*\}", self.reading)}
         return "module: " + ", ".join(placeholders[name] for name in self.module(**self.settings))
 
     def _page(self):
@@ -331,7 +340,8 @@ def _connected(figure):
         low, high = control.range()
         traits[control.name] = traitlets.CFloat(figure.settings[control.name], min=low, max=high)
     parts = {name: trait.tag(sync=True) for name, trait in traits.items()}
-    widget = type("FigureWidget", (anywidget.AnyWidget,), {"_esm": source, "_css": read_file("live.css"), **parts})()
+    parts |= {"_esm": source, "_css": read_file("live.css")}
+    widget = type("FigureWidget", (anywidget.AnyWidget,), parts)()
 
     def run_module(_=None):
         settings = {name: getattr(widget, name) for name in figure.settings}

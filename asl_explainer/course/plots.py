@@ -122,8 +122,8 @@ class Dots:
         vertices = np.repeat(np.asarray(points).T, 2, axis=0)
         vertices[1::2, 0] *= 1 + 1e-9  # matplotlib leaves out a line without a length
         path = Path(vertices, [Path.MOVETO, Path.LINETO] * (len(vertices) // 2))
-        ends = {"capstyle": "projecting" if self.square else "round", "linewidth": self.size, "snap": False, "zorder": 2.5}
-        axes.add_patch(PathPatch(path, gid=self.name, fill=False, edgecolor=self.color, **ends))
+        ends = {"capstyle": "projecting" if self.square else "round", "linewidth": self.size, "snap": False}
+        axes.add_patch(PathPatch(path, gid=self.name, fill=False, edgecolor=self.color, zorder=2.5, **ends))
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ _IMPORTS = "import torch\n\nfrom asl_explainer import AsymmetricLossMultiLabel\n
 
 
 def _grid():
-    "Probabilities between 0 and 1, and their logits. A function, so that a trace contains a formula and not 199 numbers."
+    "Probabilities from 0 to 1, and their logits. A function, so that a trace contains a formula and not 199 numbers."
     p = torch.arange(1, 200, dtype=torch.float64) / 200
     return p, (p / (1 - p)).log()
 
@@ -208,10 +208,14 @@ def _zero(low, high):
     return Line("", _GREY, width=0.8, points=([low, high], [0, 0]))
 
 
+def _check_known(function, what, given, known):
+    if unknown := set(given) - set(known):
+        raise ValueError(f"{function} has no {what} {', '.join(sorted(unknown))}, expected some of {', '.join(known)}")
+
+
 def _started(function, defaults, given):
     "Initial settings. Raises `ValueError` that names the function which the reader called."
-    if unknown := set(given) - set(defaults):
-        raise ValueError(f"{function} has no setting {', '.join(sorted(unknown))}, expected some of {', '.join(defaults)}")
+    _check_known(function, "setting", given, defaults)
     return {**defaults, **given}
 
 
@@ -236,8 +240,9 @@ def _probability_panel(name, title, alt, *parts):
         for reference, settings in _REFERENCES.items()
         for target in (1, 0)
     ]
+    parts = [*references, Area("margin"), _POSITIVE, _NEGATIVE, *parts]
     axes = {"title": title, "xlabel": "probability p of the label", "xlim": (0, 1), "ylim": _LIMITS[name]}
-    return Panel(f"A line chart over the probability from 0 to 1. {alt}", [*references, Area("margin"), _POSITIVE, _NEGATIVE, *parts], axes)
+    return Panel(f"A line chart over the probability from 0 to 1. {alt}", parts, axes)
 
 
 def _probability_panels():
@@ -268,7 +273,8 @@ def _probability(gamma_neg, gamma_pos, clip, eps):
         for name, curve in zip(_LIMITS, label_curve(z, target, **settings)):
             values[f"{name}-{side}"] = torch.stack([p, curve])
     for name, (low, high) in _LIMITS.items():
-        values[f"{name}-margin"] = torch.stack([clip * corners, torch.tensor([low, high, high, low], dtype=torch.float64)])
+        heights = torch.tensor([low, high, high, low], dtype=torch.float64)
+        values[f"{name}-margin"] = torch.stack([clip * corners, heights])
     peak_p, peak_height = gradient_peak(gamma_neg=gamma_neg, clip=clip, eps=eps)
     peak = torch.stack([peak_p, peak_height]).unsqueeze(1)
     return values | {"gradient-peak": peak, "peak_p": peak_p, "peak_height": peak_height}
@@ -281,6 +287,12 @@ def _probability_module(**settings):
 
 _PEAK = "Negatives have their peak at p = {peak_p:.3f}, with a gradient of {peak_height:.3f}; "
 _MULTI = "AsymmetricLossMultiLabel(gamma_neg={gamma_neg}, gamma_pos={gamma_pos}, clip={clip}, eps={eps})"
+_PEAK_SCRIPT = f"""{_IMPORTS}
+loss = {{code}}
+p = torch.tensor([{{peak_p:.9f}}], dtype=torch.float64)
+logits = p.logit().requires_grad_()
+loss(logits, torch.zeros(1)).backward()
+print(logits.grad)  # the largest gradient of a negative"""
 
 
 def explore_probability(
@@ -292,11 +304,12 @@ def explore_probability(
         _probability_panels(), list(SLIDERS.values()), _probability, _probability_module,
         name=name, settings=_started("explore_probability", PRESETS["timm"], settings), presets=PRESETS,
         reading=_PEAK + "up to p = {clip:.2f} they have none.", reading_at_zero={"clip": _PEAK + "there is no margin."},
-        caption="Loss and gradient of a positive and of a negative, by the probability that the model gives it. Thin lines: cross-entropy "
-        "(BCE) and focal loss with γ = 2. Shaded: p below the margin, where a negative has no loss. Dot: where a negative has the largest gradient.",
-        code=_MULTI,
-        script=f"{_IMPORTS}\nloss = {{code}}\np = torch.tensor([{{peak_p:.9f}}], dtype=torch.float64)\nlogits = p.logit().requires_grad_()\n"
-        "loss(logits, torch.zeros(1)).backward()\nprint(logits.grad)  # the largest gradient of a negative",
+        caption="Loss and gradient of a positive and of a negative, by the probability that the model gives it. "
+        "Thin lines: "
+        "cross-entropy (BCE) and focal loss with γ = 2. Shaded: p below the margin, where a negative has no loss. "
+        "Dot: where "
+        "a negative has the largest gradient.",
+        code=_MULTI, script=_PEAK_SCRIPT,
     )  # fmt: skip
 
 # %% ../../nbs/api/plots.ipynb #cat-data
@@ -341,12 +354,13 @@ def _cat_panel():
         Note("negative", COLORS["negative"], (0.05, 1.3)),
     ]
     for label in CAT:
-        parts.append(Dots(label.name, (_POSITIVE if label.target else _NEGATIVE).color, 9, square=True))
-        parts.append(Note(label.name, name=f"{label.name}-name", align="center", valign="top" if label.target else "bottom"))
+        color, valign = (COLORS["positive"], "top") if label.target else (COLORS["negative"], "bottom")
+        parts.append(Dots(label.name, color, 9, square=True))
+        parts.append(Note(label.name, name=f"{label.name}-name", align="center", valign=valign))
     alt = (
-        "A line chart of the gradient by the probability: a line for a positive, below zero, and one for a negative, above "
-        "zero, with cross-entropy in grey. Squares mark the cat at 0.6 on the line of positives, and on that of negatives "
-        "the others at 0.03, the dog at 0.4 and the cup at 0.99."
+        "A line chart of the gradient by the probability: a line for a positive, below zero, and one for a negative, "
+        "above zero, with cross-entropy in grey. Squares mark the cat at 0.6 on the line of positives, and on that of "
+        "negatives the others at 0.03, the dog at 0.4 and the cup at 0.99."
     )
     axes = {"xlim": (-0.06, 1.06), "ylim": (-1.75, 1.6), "xlabel": "probability p", "ylabel": "gradient, dL/dz"}
     return Panel(alt, parts, axes, size=(4.5, 3.4))
@@ -383,8 +397,8 @@ _CAT_SCRIPT = f"""{_IMPORTS}
 loss = {{code}}
 p = torch.tensor([[{", ".join(f"{{p_{label.name}}}" for label in CAT)}]], dtype=torch.float64)
 logits = p.logit().requires_grad_()
-loss(logits, torch.tensor([[{", ".join(str(label.target) for label in CAT)}]])).backward()
-print(logits.grad * torch.tensor([{", ".join(str(label.count) for label in CAT)}]))  # {", ".join(label.name for label in CAT)}"""
+loss(logits, torch.tensor([{[label.target for label in CAT]}])).backward()
+print(logits.grad * torch.tensor({[label.count for label in CAT]}))  # {", ".join(label.name for label in CAT)}"""
 
 
 def explore_cat(
@@ -395,17 +409,21 @@ def explore_cat(
     "The labels of one picture on the curve of the gradient (arXiv 2009.14119, equation 8), with sliders."
     initial = _started("explore_cat", {"gamma_neg": 4.0, "gamma_pos": 0.0, "clip": 0.05}, settings)
     known = {"gamma": _BOTH, **{setting: SLIDERS[setting] for setting in initial}}
-    if unknown := set(controls) - set(known):
-        raise ValueError(f"explore_cat has no control {', '.join(sorted(unknown))}, expected some of {', '.join(known)}")
-    shown = _of_loss({setting: f"{value:g}" for setting, value in initial.items()}, {control: f"{{{control}}}" for control in controls})
+    _check_known("explore_cat", "control", controls, known)
+    values = {setting: f"{value:g}" for setting, value in initial.items()}
+    shown = _of_loss(values, {control: f"{{{control}}}" for control in controls})
     places = [Slider(f"p_{label.name}", f"p of {label.name}", 0.01, 0.99, 0.01) for label in CAT]
-    start = {"gamma": initial["gamma_neg"], **initial}
+    start = {"gamma": initial["gamma_neg"], **initial, **{f"p_{label.name}": label.p for label in CAT}}
+    sliders = [*(known[control] for control in controls), *places]
     return Figure(
-        {"gradient": _cat_panel()}, [*(known[control] for control in controls), *places], partial(_cat, initial), partial(_cat_module, initial),
-        name=name, settings={control: start[control] for control in controls} | {f"p_{label.name}": label.p for label in CAT},
-        reading="Gradients: cat {cat:.2f}, dog {dog:.2f}, forgotten cup {cup:.2f}, the 77 others together {others:.2f}.",
-        caption="The gradient of a positive and of a negative by its probability, with the labels of the example: drag them. Grey: cross-entropy.",
-        code=f"AsymmetricLossMultiLabel({', '.join(f'{setting}={value}' for setting, value in shown.items())}, {_RECOMMENDED})",
+        {"gradient": _cat_panel()}, sliders, partial(_cat, initial), partial(_cat_module, initial),
+        name=name, settings={slider.name: start[slider.name] for slider in sliders},
+        reading="Gradients: cat {cat:.2f}, dog {dog:.2f}, forgotten cup {cup:.2f}, the 77 others together "
+        "{others:.2f}.",
+        caption="The gradient of a positive and of a negative by its probability, with the labels of the example: "
+        "drag them. "
+        "Grey: cross-entropy.",
+        code=f"AsymmetricLossMultiLabel({', '.join(map('='.join, shown.items()))}, {_RECOMMENDED})",
         script=_CAT_SCRIPT, drags={f"gradient-{label.name}": f"p_{label.name}" for label in CAT},
     )  # fmt: skip
 
@@ -448,7 +466,10 @@ def _along_panels(name, slider, kind, data, loss_limits):
         "gradient": f"A line chart of the size of the batch's gradient along {name}, in two lines: "
         f"one from the {said['positives']} and one from the {said['negatives']}.",
     }
-    return {place: Panel(alts[place], parts[place], {**axes, "title": titles[place], "ylim": limits[place]}) for place in titles}
+    return {
+        place: Panel(alts[place], parts[place], {**axes, "title": title, "ylim": limits[place]})
+        for place, title in titles.items()
+    }
 
 # %% ../../nbs/api/plots.ipynb #parameter-figure
 def _as_python(tensor):
@@ -460,12 +481,14 @@ def explore_parameter(
     name: str,  # The parameter on the x axis: gamma_neg, gamma_pos, clip or eps
     logits: Tensor,  # The batch's scores: any shape, or (N, C) for `kind='single'`
     targets: Tensor,  # 0 and 1 in the shape of the logits, or class indices of shape (N,)
-    kind: str = "multi",  # `'multi'`: several labels per sample, loss summed; `'single'`: one class per sample, loss averaged
-    figure_name: str | None = None,  # Identifies the figure on its page and in addresses; by default explore-clip and so on
-    loss_limits: tuple[float, float] | None = None,  # Of the y axis of the loss; by default from 0 to 1.4 times the largest loss
+    kind: str = "multi",  # `'multi'`: several labels a sample, loss summed; `'single'`: one class each, loss averaged
+    figure_name: str | None = None,  # Identifies the figure on its page; by default such as explore-clip
+    loss_limits: tuple[float, float] | None = None,  # Of the loss's axis; by default up to 1.4 times the largest loss
     **settings: float,  # Initial settings; by default those of the loss
 ) -> Figure:  # Displayed as the last line of a cell
-    "A batch's loss and gradient along one parameter, with sliders. Raises `ValueError` for a wrong name, kind, shape or setting."
+    """A batch's loss and gradient along one parameter, with sliders.
+
+    Raises `ValueError` for a wrong name, kind, shape or setting."""
     check_batch(name, logits, targets, kind)
     initial, said, sliders = _started("explore_parameter", _STARTS[kind], settings), _PARTS[kind], _SLIDERS_OF[kind]
     logits, module = logits.detach().double(), _MODULES[kind]
@@ -475,9 +498,11 @@ def explore_parameter(
     return Figure(
         _along_panels(name, sliders[name], kind, data, loss_limits), [sliders[key] for key in initial], function,
         lambda **moved: {"current_batch": module(**moved)(logits, targets).item()},
-        name=figure_name or f"explore-{name.replace('_', '-')}", settings=initial, presets=PRESETS if kind == "multi" else {},
-        reading=f"At {name} = {{{name}:.3g}} the loss is {{current_batch:.4f}}; the gradient is {{current_positives:.4f}} "
-        f"from the {said['positives']} and {{current_negatives:.4f}} from the {said['negatives']}.",
+        name=figure_name or f"explore-{name.replace('_', '-')}", settings=initial,
+        presets=PRESETS if kind == "multi" else {},
+        reading=f"At {name} = {{{name}:.3g}} the loss is {{current_batch:.4f}}; the gradient is "
+        f"{{current_positives:.4f}} from the {said['positives']} and {{current_negatives:.4f}} from the "
+        f"{said['negatives']}.",
         caption=f"Loss and size of the gradient of a batch along {name}; the dots are at the present value.", code=code,
         script=f"{_IMPORTS.replace('AsymmetricLossMultiLabel', module.__name__)}\nlogits = {_as_python(logits)}\n"
         f"targets = {_as_python(targets)}\nloss = {{code}}\nprint(loss(logits, targets))",
@@ -487,8 +512,9 @@ def explore_parameter(
 OTHERS = torch.tensor(
     [[0.0, 1, -3, -4, -4, -5], [1, -3, -4, -4, -5, -3], [-4, -3, 1, -5, -4, -3]], dtype=torch.float64
 )
-"""The logits of an example: three samples with six labels each. A label is positive where its logit is 1; the first label
-of the first sample moves."""
+"""The logits of an example: three samples with six labels each. A label is positive where its logit is 1.
+
+The first label of the first sample moves."""
 _LABELS, _COUNTS = (OTHERS == 1).double(), torch.tensor([10.0, 100, 100, 100, 100, 100], dtype=torch.float64)
 _MOVES = torch.zeros_like(OTHERS)
 _MOVES[0, 0] = 1
@@ -500,7 +526,7 @@ LOSSES = {
     "hill": ("Hill", _FALLS),
     "zlpr": ("ZLPR", "It is close to cross-entropy in this example."),
     "two-way": ("Two-way", "The gradient of a negative at large logits is twice as large as that of cross-entropy."),
-    "balanced": ("Balanced", "The gradient of a negative at large logits is more than twice as large as that of cross-entropy."),
+    "balanced": ("Balanced", "The gradient of a negative at large logits is more than twice that of cross-entropy."),
 }
 "The panels of `explore_losses`: their titles, and what they show."
 
@@ -509,8 +535,9 @@ def _losses_panel(title, shows):
     parts = [_zero(-6, 6)]
     for style in (_POSITIVE, _NEGATIVE):
         parts += [Line(f"{style.name}-BCE", COLORS["BCE"], width=1.1, alpha=0.7), style]
-    parts += [Note("negative", COLORS["negative"], (-5.8, 2.1)), Note("positive", COLORS["positive"], (5.8, -1.4), align="right")]
-    alt = f"{title}: a line for a positive and one for a negative by the logit, with cross-entropy in grey behind them. {shows}"
+    parts.append(Note("negative", COLORS["negative"], (-5.8, 2.1)))
+    parts.append(Note("positive", COLORS["positive"], (5.8, -1.4), align="right"))
+    alt = f"{title}: a line for a positive and one for a negative by the logit; in grey, cross-entropy. {shows}"
     ticks = {"xticks": (-5, 0, 5), "yticks": (-1, 0, 1, 2)}
     axes = {"title": title, "xlabel": "logit z", "xlim": (-6, 6), "ylim": (-1.6, 2.6), **ticks}
     return Panel(alt, parts, axes, size=(1.5, 1.75), font=9)
@@ -524,7 +551,11 @@ def _alone(**settings):
 
 def _among_others(loss):
     "The loss of the example, per sample, as its first label moves."
-    return lambda z, target: len(OTHERS) * loss(OTHERS * (1 - _MOVES) + z * _MOVES, _LABELS * (1 - _MOVES) + target * _MOVES)
+
+    def moved(batch, value):
+        return batch * (1 - _MOVES) + value * _MOVES
+
+    return lambda z, target: len(OTHERS) * loss(moved(OTHERS, z), moved(_LABELS, target))
 
 # %% ../../nbs/api/plots.ipynb #losses-code
 def _losses(show, weight, gamma, gamma_neg, clip, margin, temperature, scale):
@@ -589,10 +620,14 @@ def explore_losses(
     return Figure(
         {loss: _losses_panel(*said) for loss, said in LOSSES.items()}, controls, _losses, module,
         name=name, settings=dict(zip((control.name for control in controls), (0, 3, 2, 4, 0.05, 1, 4, 2))),
-        reading="A negative at z = 5 (p = 0.993), perhaps a forgotten label, has a gradient of {BCE_negative:.2f} under BCE, "
+        reading="A negative at z = 5 (p = 0.993), perhaps a forgotten label, has a gradient of {BCE_negative:.2f} "
+        "under BCE, "
         "{focal_negative:.2f} under focal loss, {ASL_negative:.2f} under ASL, and {hill_negative:.2f} under Hill loss.",
-        caption="Gradient or loss of one label by its logit under seven losses; the last one is the distribution-balanced loss. Grey: binary cross-entropy.",
-        code=f"AsymmetricLossMultiLabel(gamma_neg={{gamma_neg}}, gamma_pos=0, clip={{clip}}, {_RECOMMENDED})", script=_LOSSES_SCRIPT,
+        caption="Gradient or loss of one label by its logit under seven losses; the last one is the "
+        "distribution-balanced loss. "
+        "Grey: binary cross-entropy.",
+        code=f"AsymmetricLossMultiLabel(gamma_neg={{gamma_neg}}, gamma_pos=0, clip={{clip}}, {_RECOMMENDED})",
+        script=_LOSSES_SCRIPT,
     )  # fmt: skip
 
 # %% ../../nbs/api/plots.ipynb #meaning-code
@@ -627,23 +662,30 @@ def explore_meaning(
     name: str = "meaning",  # Identifies the figure on its page and in addresses
     **settings: float,  # Initial gamma_neg, gamma_pos and clip; by default those of the paper
 ) -> Figure:  # Displayed as the last line of a cell
-    "What fraction of labels is present where a model predicts p, if the gradients of both sides cancel there, with sliders."
-    presets = {preset: {key: value for key, value in of_preset.items() if key != "eps"} for preset, of_preset in PRESETS.items()}
+    "What fraction of labels is present where a model predicts p, if the gradients of both sides cancel, with sliders."
+    presets = {preset: {key: value for key, value in of.items() if key != "eps"} for preset, of in PRESETS.items()}
     parts = [
         _thin([0, 1], [0, 1]), Line("curve", COLORS["ASL"]), Dots("dots", COLORS["ASL"]),
         Note("BCE", COLORS["BCE"], (0.46, 0.5), align="right"), Note("ASL", COLORS["ASL"], (0.72, 0.35)),
     ]  # fmt: skip
     alt = (
-        "A curve from 0 to the upper right corner of a unit square, and the diagonal, on which a probability is a frequency. With the "
-        "settings of the paper the curve stays near 0 up to a probability of 0.3 and then rises steeply, below the diagonal to the end."
+        "A curve from 0 to the upper right corner of a unit square, and the diagonal, on which a probability is a "
+        "frequency. "
+        "With the settings of the paper the curve stays near 0 up to a probability of 0.3 and then rises steeply, "
+        "below the "
+        "diagonal to the end."
     )
-    axes = {"xlim": (0, 1), "ylim": (0, 1), "xlabel": "probability p that the model gives", "ylabel": "fraction that is present"}
+    axes = {"xlabel": "probability p that the model gives", "ylabel": "fraction that is present"}
+    panel = Panel(alt, parts, {"xlim": (0, 1), "ylim": (0, 1), **axes}, size=(4.5, 3.6))
     return Figure(
-        {"meaning": Panel(alt, parts, axes, size=(4.5, 3.6))}, [SLIDERS[key] for key in presets["paper"]], _meaning, _meaning_module,
+        {"meaning": panel}, [SLIDERS[key] for key in presets["paper"]], _meaning, _meaning_module,
         name=name, settings=_started("explore_meaning", presets["paper"], settings), presets=presets,
         reading="A prediction of 0.3, 0.5 or 0.7 means {percent_0:.1f}%, {percent_1:.1f}% or {percent_2:.1f}%.",
-        caption="What a probability means after training with asymmetric loss to the end. Dots: predictions of 0.3, 0.5 and 0.7.",
-        code=f"AsymmetricLossMultiLabel(gamma_neg={{gamma_neg}}, gamma_pos={{gamma_pos}}, clip={{clip}}, {_RECOMMENDED})",
-        script="import torch\n\nfrom asl_explainer import AsymmetricLossMultiLabel\nfrom asl_explainer.diagnose import calibrated\n\nloss = {code}\n"
-        "p = torch.tensor([0.3, 0.5, 0.7])\nprint(100 * calibrated(p, loss.gamma_neg, loss.gamma_pos, loss.clip))  # in percent",
+        caption="What a probability means after training with asymmetric loss to the end. "
+        "Dots: predictions of 0.3, 0.5 and 0.7.",
+        code=f"AsymmetricLossMultiLabel(gamma_neg={{gamma_neg}}, gamma_pos={{gamma_pos}}, clip={{clip}}, "
+        f"{_RECOMMENDED})",
+        script=f"{_IMPORTS}from asl_explainer.diagnose import calibrated\n\nloss = {{code}}\np = torch.tensor([0.3, "
+        f"0.5, 0.7])\n"
+        "print(100 * calibrated(p, loss.gamma_neg, loss.gamma_pos, loss.clip))  # in percent",
     )  # fmt: skip

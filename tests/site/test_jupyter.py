@@ -45,14 +45,15 @@ class Server:
         place = "lab/tree" if self.program == "lab" else "notebooks"
         self.page.goto(f"{self.address}{place}/{name}?reset&token={self.token}")
         self.page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=180_000)
+        while [session["kernel"]["execution_state"] for session in self.ask("sessions")] != ["idle"]:
+            self.page.wait_for_timeout(200)
 
     def run_all(self):
-        "Run all cells. What is asked before the kernel is there is not done, so it is asked until a cell has a number."
-        self.page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
-        while not self.page.locator(".jp-InputPrompt", has_text=re.compile(r"\d")).count():
+        "Run all cells. What is asked before the kernel is there is not done, so it is asked until a cell says that it runs."
+        while not self.page.locator(".jp-InputPrompt", has_text=re.compile(r"[\d*]")).count():
             self.page.get_by_role("menuitem", name="Run", exact=True).click()
             self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-            self.page.wait_for_timeout(3000)
+            self.page.wait_for_timeout(2000)
 
     def save(self, path):
         "Save the notebook, and wait for it."

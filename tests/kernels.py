@@ -1,4 +1,4 @@
-"""Executes notebooks as Jupyter does, in kernels that start at once: forked from a process that has made their imports."""
+"""Executes notebooks as Jupyter does, in kernels that start at once."""
 import multiprocessing
 import os
 import re
@@ -6,14 +6,9 @@ import signal
 import threading
 import time
 
+from forks import FORK
 from jupyter_client.provisioning import local_provisioner
 from nbclient import NotebookClient
-
-# What takes seconds to import and does nothing before it is called: neither our own package nor what looks for a kernel.
-IMPORTS = ["ipykernel.kernelapp", "torch", "torch._decomp", "torch.fx.experimental.proxy_tensor", "matplotlib.pyplot"]
-IMPORTS += ["matplotlib.backends.backend_svg", "PIL.Image", "sklearn.metrics", "fastcore.test", "nbclient"]
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(IMPORTS)
 
 
 def end_with_tests():

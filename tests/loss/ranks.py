@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from forks import FORK
 
 
 def _one_rank(rank, world, function, folder, arguments):
@@ -18,7 +19,8 @@ def _one_rank(rank, world, function, folder, arguments):
 
 def in_processes(world, function, folder, *arguments, seconds=120):
     "What `function(rank, world, *arguments)` returns on each rank, as tensors and plain containers of them."
-    ranks = mp.spawn(_one_rank, (world, function, folder, arguments), nprocs=world, join=False)
+    context = FORK.get_start_method()
+    ranks = mp.start_processes(_one_rank, (world, function, folder, arguments), world, join=False, start_method=context)
     deadline = time.monotonic() + seconds
     while not ranks.join(timeout=1):
         if time.monotonic() > deadline:

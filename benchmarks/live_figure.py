@@ -105,8 +105,9 @@ def summarize(milliseconds):
 
 
 def main():
+    path = browser.find()
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser.find(), args=["--no-sandbox", "--disable-gpu"])
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         page, lab = measure_on_a_page(chromium.new_page()), measure_in_lab(chromium.new_page())
     versions = {"torch": torch.__version__, "python": platform.python_version()}
     results = {

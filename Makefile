@@ -58,7 +58,7 @@ browser: $(READY)
 
 bench: $(PEERS)
 	$(BIN)/python benchmarks/losses.py
-	$(BIN)/python benchmarks/explore.py
+	$(BIN)/python benchmarks/live_figure.py
 	$(BIN)/python benchmarks/playground.py
 	$(BIN)/python benchmarks/imports.py
 	$(BIN)/python benchmarks/build.py

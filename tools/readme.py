@@ -66,12 +66,27 @@ def round_drawings(notebook) -> bool:
     return changed
 
 
+def join_streams(notebook) -> bool:
+    "Joins text that was printed in pieces, as JupyterLab does; returns whether there was any."
+    joined = False
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        kept = []
+        for output in cell.outputs:
+            if kept and output.get("name") and output.get("name") == kept[-1].get("name"):
+                kept[-1].text += output.text
+                joined = True
+            else:
+                kept.append(output)
+        cell.outputs = kept
+    return joined
+
+
 def clean() -> None:
-    "Cleans every notebook as nbdev does, removes what ipywidgets saved, hides a chapter's hidden code, and rounds its drawings."
+    "Cleans every notebook, as nbdev does and so that it is the same wherever it was run; hides a chapter's hidden code."
     nbdev_clean()
     for path in notebooks():
         notebook = nbformat.read(path, as_version=4)
-        changed = [drop_widget_views(notebook), round_drawings(notebook)]
+        changed = [drop_widget_views(notebook), join_streams(notebook), round_drawings(notebook)]
         if not name_of(path).startswith("api/"):
             changed.append(hide_code(notebook))
         if any(changed):

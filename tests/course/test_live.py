@@ -8,12 +8,15 @@ import subprocess
 from base64 import b64encode
 from dataclasses import replace
 
+import nbformat
 import numpy as np
 import pytest
 import shown
 import torch
 from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 from asl_explainer.course.curves import label_curve
 from asl_explainer.course.live_figure import _number, fill
@@ -113,6 +116,20 @@ def test_facts_of_any_text_reach_the_script(page):
     page.get_by_role("button", name=name, exact=True).click()
     page.locator("[data-live=code]", has_text="clip=0.1").wait_for()
     assert page.locator("figure b").count() == 0
+
+
+BROKEN = """import torch
+from asl_explainer.course.live_figure import Figure, Slider
+
+Figure({}, [Slider('x', 'x', 0, 1, 0.1)], lambda x: {'y': torch.special.bessel_j0(x)}, name='broken', settings={'x': 0},
+       reading='', caption='', code='')"""
+
+
+def test_a_figure_that_cannot_be_translated_fails_its_notebook():
+    "IPython would drop this error if it occurred while the figure is displayed."
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(BROKEN)])
+    with pytest.raises(CellExecutionError, match="(?s)name='broken'.*NotImplementedError.*bessel_j0"):
+        NotebookClient(notebook, kernel_name="python3", timeout=300).execute()
 
 
 def test_a_figure_works_twice_on_a_page_and_again_after_it_was_removed(page):

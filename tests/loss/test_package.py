@@ -27,7 +27,7 @@ PACKAGE = {
 DROPINS = ["alibaba", "paddle", "timm", "torch_ecg"]
 MODULES = ["adaptive", "cli", "diagnose", "start"]
 CORE = ["asl_explainer", *(f"asl_explainer.{name}" for name in MODULES), *(f"asl_explainer.dropin.{name}" for name in DROPINS)]
-NOT_IN_CORE = ["numpy", "scipy", "matplotlib", "ipywidgets", "IPython", "PIL", "sklearn", "tqdm", "fastcore", "nbdev"]
+NOT_IN_CORE = ["numpy", "scipy", "matplotlib", "ipywidgets", "anywidget", "IPython", "PIL", "sklearn", "tqdm", "fastcore", "nbdev"]
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +108,10 @@ def test_the_core_loads_nothing_else_that_is_installed(unpacked):
 
 
 def test_a_live_figure_from_the_wheel(unpacked):
-    code = "from asl_explainer.course import explore; print(explore.__file__); print(explore.explore_probability().live._repr_html_())"
-    done = run(unpacked, code, PYTHONPATH=str(unpacked))
-    assert done.stdout.startswith(str(unpacked)) and "window.aslLive ??=" in done.stdout, done.stderr
+    code = "from asl_explainer.course import plots; print(plots.__file__); figure = plots.explore_probability()"
+    done = run(unpacked, f"{code}; print(figure.html, figure.widget._esm)", PYTHONPATH=str(unpacked))
+    assert done.stdout.startswith(str(unpacked)), done.stderr
+    assert re.search(r"window\.aslLive_\w+ \?\?=", done.stdout) and "export default figureWidget(" in done.stdout
 
 
 def imports_of(path):
@@ -200,8 +201,11 @@ def test_the_data_sets_name_their_extra(data, missing, tmp_path):
     assert done.stderr.splitlines()[-1] == f"ImportError: the data sets need {missing}: pip install 'asl_explainer[course]'"
 
 
-def test_the_sliders_name_their_extra_and_the_figure_works_without_them(tmp_path):
-    code = "from asl_explainer.course.explore import explore_probability; explorer = explore_probability(); print(explorer.live._repr_html_()); explorer.widget"
-    done = run(tmp_path, code, missing=["ipywidgets"])
-    assert "<svg" in done.stdout
-    assert done.stderr.splitlines()[-1] == "ImportError: the sliders need ipywidgets: pip install 'asl_explainer[course]'"
+def test_a_widget_names_its_extra_and_the_figure_works_without_it(tmp_path):
+    code = "from asl_explainer.course.plots import explore_probability; figure = explore_probability(); print(figure.html)"
+    done = run(tmp_path, f"{code}; figure.widget", missing=["anywidget"])
+    message = "a figure's widget needs anywidget: pip install 'asl_explainer[course]'"
+    assert "<svg" in done.stdout and done.stderr.splitlines()[-1] == f"ImportError: {message}"
+    shown = f"{code}; from asl_explainer.course import live_figure; live_figure.has_sliders = lambda: True"
+    done = run(tmp_path, f"{shown}; print('data-model' in figure._repr_mimebundle_()['text/html'])", missing=["anywidget"])
+    assert done.stdout.splitlines()[-1] == "False" and f"UserWarning: {message}" in done.stderr

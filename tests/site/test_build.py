@@ -89,6 +89,22 @@ def test_a_cell_that_nbdev_would_run_twice_is_named(project):
     assert said.startswith("learn/chapter.ipynb: ") and "Found cells containing imports and other code" in said and "math.pi" in said
 
 
+def test_a_figure_that_is_missing_fails_the_build(project):
+    "IPython drops some errors that occur while it displays an object, and saves its name only."
+    said = fails_for(project, "1 + 1", ("explore_cat('a', 'clip')", {"text/plain": "Figure a: AsymmetricLossMultiLabel(clip=0)"}))
+    assert said.startswith("learn/chapter.ipynb: ") and "cell code-2 holds no figure, only its name: Figure a" in said
+
+
+def test_a_saved_error_fails_the_build(project):
+    write_notebook(project / CHAPTER, "Chapter", "1 / 0")
+    notebook = nbformat.read(project / CHAPTER, as_version=4)
+    error = {"ename": "NotImplementedError", "evalue": "aten.sort has no translation to JavaScript", "traceback": []}
+    notebook.cells[-1].outputs = [nbformat.v4.new_output("error", **error)]
+    nbformat.write(notebook, project / CHAPTER)
+    said = fails(project)
+    assert said.startswith("learn/chapter.ipynb: ") and "cell code-1 ends in NotImplementedError: aten.sort" in said
+
+
 def test_a_picture_without_a_text_alternative_fails_the_build(project):
     said = fails_for(project, "1 + 1", ("draw()", {"image/svg+xml": '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>'}))
     assert said.startswith("learn/chapter.html: cell code-2 has a picture without a text alternative")

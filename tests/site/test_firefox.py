@@ -62,7 +62,7 @@ def firefox(tmp_path_factory):
 RIGHT = "\ue014"
 
 
-@pytest.mark.parametrize("name", ["learn/eps_and_numerics", "learn/gradients", "learn/probability_shifting", "learn/timm_docs", "learn/use_it", "learn/single_label", "api/explore"])
+@pytest.mark.parametrize("name", ["learn/eps_and_numerics", "learn/gradients", "learn/probability_shifting", "learn/timm_docs", "learn/use_it", "learn/single_label", "api/plots"])
 def test_a_page_in_firefox(firefox, site_url, name):
     firefox.open(f"{site_url}/{name}.html")
     formulas = firefox.evaluate("Math.min(...[...document.querySelectorAll('math')].map((math) => math.getBoundingClientRect().height))")

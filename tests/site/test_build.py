@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import nbformat
 import pytest
 from conftest import BIN, ROOT, built, digests, tools, write_notebook
 

@@ -7,8 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import contextmanager, suppress
+from getpass import getuser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,6 +26,10 @@ settings.load_profile("untimed")
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
+
+# torch.compile takes code from its cache that was made for other instructions of the processor, and computes nonsense.
+CAPABILITY = os.environ.get("ATEN_CPU_CAPABILITY", "all")
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", f"{tempfile.gettempdir()}/asl_explainer_compiled_{CAPABILITY}_{getuser()}")
 
 
 def pytest_addoption(parser):

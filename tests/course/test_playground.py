@@ -268,7 +268,7 @@ def test_script_and_data_are_below_60_kb(site):
 
 def test_playgrounds_of_a_page_share_their_programs(page, site_url, site):
     text = (site / "api/playground.html").read_text(encoding="utf-8")
-    assert text.count("window.aslWorld ??=") == 1 and text.count('aslPlayground("') == 2
+    assert text.count("window.aslWorld ??=") == 1 and text.count("aslPlayground(aslLive_") == 2
     page.goto(f"{site_url}/api/playground.html")
 
     def first_dot():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import nbdev.serve
+import nbformat
 import pytest
 from conftest import BIN, built, digests, tools, write_notebook
 from nbdev.config import get_config

@@ -247,3 +247,13 @@ def test_nbconvert_writes_the_live_figure(tmp_path, page):
     page.keyboard.press("Home")
     page.get_by_text("; there is no margin.").first.wait_for()
     assert slider.input_value() == "0" and page.locator("#explore-probability svg").first.is_visible()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "nbs").glob("learn/*.ipynb")), ids=lambda path: path.stem)
+def test_code_that_a_chapter_hides_is_hidden_in_jupyter_and_its_links_lead_to_notebooks(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            hidden = re.search(r"^#\| *(hide|include: false|echo: false)$", cell.source, re.MULTILINE) is not None
+            assert cell.metadata.get("jupyter", {}).get("source_hidden", False) == hidden, cell.id
+        else:
+            assert not re.search(r"\]\((?!https?:)[^)]*\.html", cell.source), cell.id

@@ -171,12 +171,13 @@ def figure_html(
     caption: str,
     scripts: Sequence[str] = (),
     style: str = "",
-    facts: Mapping | None = None,  # What live.js needs to know
+    facts: Mapping | None = None,  # What live.js needs to know; without it, the figure is a picture
     attributes: str = "",  # More attributes of the figure
 ) -> str:
     "The HTML of a figure."
     code = f'<code data-live="code">{html.escape(code)}</code>'
     code = f"<details><summary>As Python</summary>{code}</details>" if "\n" in code else code
+    announced = '<p class="asl-announced" data-live="announced" aria-live="polite"></p>'
     if facts:
         data = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
         attributes += f" data-facts='{html.escape(data).replace('&quot;', chr(34))}'"
@@ -184,8 +185,7 @@ def figure_html(
         f'<figure class="asl-live" id="{name}"{attributes}>',
         *([f"<style>\n{style}</style>"] if style else []),
         *parts,
-        code,
-        '<p class="asl-announced" data-live="announced" aria-live="polite"></p>',
+        *([code, announced] if facts else []),
         f"<figcaption>{html.escape(caption)}</figcaption>",
         *(f"<script>\n{script.rstrip()}\n</script>" for script in scripts),
         "</figure>",

@@ -25,6 +25,7 @@ from typing import Protocol
 import matplotlib.figure
 import matplotlib.pyplot as plt
 import torch
+import traitlets
 from IPython import get_ipython
 from matplotlib.artist import Artist
 from matplotlib.patches import PathPatch, Polygon
@@ -35,7 +36,7 @@ from .torch2js import to_javascript
 
 # %% auto #0
 __all__ = ['Slider', 'Choice', 'fill', 'inline_svg', 'still', 'shape_of', 'read_file', 'as_script', 'library', 'panel_html',
-           'panels_html', 'figure_html', 'Drawable', 'has_sliders', 'Figure']
+           'panels_html', 'figure_html', 'Drawable', 'has_sliders', 'Figure', 'synchronized']
 
 # %% ../../nbs/api/live_figure.ipynb #controls
 @dataclass(frozen=True)
@@ -327,21 +328,29 @@ class Figure:
         return {"text/plain": repr(self), "text/html": page}
 
 # %% ../../nbs/api/live_figure.ipynb #widget-code
+def synchronized(
+    script: str,  # A JavaScript module, whose `initialize` looks for the figure with the widget's `_key`
+    style: str = "",  # CSS
+    **traits: traitlets.TraitType,
+):  # An anywidget
+    "A widget whose traits are the same in kernel and browser. Raises `ImportError` that tells how to install anywidget."
+    try:
+        anywidget = import_module("anywidget")
+    except ImportError as error:
+        raise ImportError("a figure in Jupyter needs anywidget: pip install 'asl_explainer[course]'") from error
+    traits["_key"] = traitlets.Unicode(uuid.uuid4().hex)
+    parts = {name: trait.tag(sync=True) for name, trait in traits.items()}
+    parts |= {"_esm": script, "_css": style, "__repr__": lambda self: "FigureWidget()"}
+    return type("FigureWidget", (anywidget.AnyWidget,), parts)()
+
+
 def _connected(figure):
     "A widget whose kernel runs the figure's module whenever a setting changes."
-    try:
-        anywidget, traitlets = import_module("anywidget"), import_module("traitlets")
-    except ImportError as error:
-        raise ImportError("a figure's widget needs anywidget: pip install 'asl_explainer[course]'") from error
     start = f"export default figureWidget({figure.program}, {as_script(figure.markup)});"
     source = "\n".join([read_file("live.js"), read_file("widget.js"), start])
-    traits = {"_key": traitlets.Unicode(uuid.uuid4().hex), "_answer": traitlets.Dict()}
-    for control in figure.controls:
-        low, high = control.range()
-        traits[control.name] = traitlets.CFloat(figure.settings[control.name], min=low, max=high)
-    parts = {name: trait.tag(sync=True) for name, trait in traits.items()}
-    parts |= {"_esm": source, "_css": read_file("live.css")}
-    widget = type("FigureWidget", (anywidget.AnyWidget,), parts)()
+    ranges = {control.name: control.range() for control in figure.controls}
+    traits = {name: traitlets.CFloat(figure.settings[name], min=low, max=high) for name, (low, high) in ranges.items()}
+    widget = synchronized(source, read_file("live.css"), _answer=traitlets.Dict(), **traits)
 
     def run_module(_=None):
         settings = {name: getattr(widget, name) for name in figure.settings}

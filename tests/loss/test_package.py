@@ -204,7 +204,7 @@ def test_the_data_sets_name_their_extra(data, missing, tmp_path):
 def test_a_widget_names_its_extra_and_the_figure_works_without_it(tmp_path):
     code = "from asl_explainer.course.plots import explore_probability; figure = explore_probability(); print(figure.html)"
     done = run(tmp_path, f"{code}; figure.widget", missing=["anywidget"])
-    message = "a figure's widget needs anywidget: pip install 'asl_explainer[course]'"
+    message = "a figure in Jupyter needs anywidget: pip install 'asl_explainer[course]'"
     assert "<svg" in done.stdout and done.stderr.splitlines()[-1] == f"ImportError: {message}"
     shown = f"{code}; from asl_explainer.course import live_figure; live_figure.has_sliders = lambda: True"
     done = run(tmp_path, f"{shown}; print('data-model' in figure._repr_mimebundle_()['text/html'])", missing=["anywidget"])

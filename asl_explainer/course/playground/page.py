@@ -10,17 +10,16 @@ import html
 import json
 import math
 import re
-import uuid
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
-from importlib import import_module
 from importlib.resources import files
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+import traitlets
 from matplotlib.artist import Artist
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -30,7 +29,7 @@ from matplotlib.path import Path
 from torch import Tensor
 
 from ..curves import label_curve
-from ..live_figure import Choice, Slider, as_script, fill, figure_html, has_sliders, inline_svg, library, panels_html, read_file, shape_of, still
+from ..live_figure import Choice, Slider, as_script, fill, figure_html, has_sliders, inline_svg, library, panels_html, read_file, shape_of, still, synchronized
 from ..plots import COLORS, PRESETS, SLIDERS, STYLE
 from ..torch2js import to_javascript
 from ...diagnose import EASY
@@ -437,13 +436,7 @@ class Playground:
 
 def _replaying():
     "A widget whose kernel trains the run that a page reports."
-    try:
-        anywidget, traitlets = import_module("anywidget"), import_module("traitlets")
-    except ImportError as error:
-        raise ImportError("a playground in Jupyter needs anywidget: pip install 'asl_explainer[course]'") from error
-    names = {"_key": traitlets.Unicode(uuid.uuid4().hex), "_run": traitlets.Dict(), "_answer": traitlets.Dict()}
-    parts = {name: trait.tag(sync=True) for name, trait in names.items()}
-    widget = type("PlaygroundWidget", (anywidget.AnyWidget,), {"_esm": read_file("playground/widget.js"), **parts})()
+    widget = synchronized(read_file("playground/widget.js"), _run=traitlets.Dict(), _answer=traitlets.Dict())
 
     def train(change):
         scores = fill("torch: test mAP {yours:.1f} with your loss and {bce:.1f} with BCE", replayed(change["new"]))

@@ -11,8 +11,8 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT
 from sklearn.metrics import average_precision_score
 
-from asl_explainer.course.playground.page import look, programs
-from asl_explainer.course.playground.world import BCE, GRID, SHADED, TESTED, Training, grid, make_world, network
+from asl_explainer.course.playground.page import look, programs, recorded_run
+from asl_explainer.course.playground.world import BCE, GRID, INITIAL, SHADED, STEPS, TESTED, Training, grid, make_world, network
 
 PAGE = "learn/playground.html"
 WORLD = make_world()
@@ -96,6 +96,16 @@ def test_what_javascript_shows_is_what_torch_shows(page, translated):
     tested = {"logits": network(weights, GRID[:TESTED])}
     assert_as_torch(call(page, translated["test"], {"weights": weights, "points": GRID[:TESTED]}), tested, 1e-9)
     assert 0 < expected["forgotten_share"] < 50
+
+
+@pytest.mark.slow
+def test_the_run_of_the_file_is_what_a_training_gives():
+    recorded, training = recorded_run(STEPS, tuple(INITIAL.items())), Training([WORLD], [INITIAL, {**INITIAL, **BCE}])
+    training.advance(STEPS)
+    assert recorded.scored == training.scored
+    scores, again = (100 * torch.stack(run.scores).mean(-1) for run in (recorded, training))
+    torch.testing.assert_close(scores.double(), again.double(), rtol=0, atol=0.3)  # processors round differently
+    assert (scores[-1] - scores[0] > 20).all()
 
 
 def test_average_precision_is_that_of_scikit_learn(page):

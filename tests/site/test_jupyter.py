@@ -140,6 +140,26 @@ def test_a_figure_that_was_run_moves_with_its_kernel(tmp_path, data_folder, page
         assert len(ids) == len(set(ids))
 
 
+def test_the_kernel_trains_what_a_playground_trained(tmp_path, data_folder, page):
+    "The run of the browser, with a setting that changes on the way, has the scores of torch, greyed while another run goes on."
+    source = "from asl_explainer.course.playground.page import Playground\n"
+    write(tmp_path / "play.ipynb", source + "Playground('play', views=['progress'], controls=['gamma_neg'], steps=20)")
+    with jupyter(page, tmp_path, data_folder) as server:
+        server.open("play.ipynb")
+        server.run_all()
+        page.get_by_role("button", name="One step").click(timeout=180_000)
+        trained = page.locator(".asl-module:not(.asl-stale)", has_text="torch: test mAP")
+        trained.wait_for(timeout=60_000)
+        page.locator("input[name=gamma_neg]").press("Home")
+        page.locator("[data-live=code]", has_text="gamma_neg=0").wait_for(state="attached")
+        for _ in range(19):
+            page.get_by_role("button", name="One step").click()
+        page.locator("[data-live=reading]", has_text="After 20 steps").wait_for()
+        sentence = page.locator("[data-live=reading]").inner_text()
+        scores = re.search(r"test mAP is ([\d.]+) with your loss and ([\d.]+) with BCE", sentence).groups()
+        page.locator(".asl-module:not(.asl-stale)", has_text="{} with your loss and {} with BCE".format(*scores)).wait_for(timeout=60_000)
+
+
 def test_while_the_kernel_is_busy_the_figure_moves_and_its_number_is_grey(tmp_path, data_folder, page):
     write(tmp_path / "figure.ipynb", FIGURE, "import time\nprint('busy')\ntime.sleep(15)")
     with jupyter(page, tmp_path, data_folder) as server:

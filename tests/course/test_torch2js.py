@@ -97,7 +97,7 @@ SHAPES = [(), (3,), (2, 3), (2, 1, 3)]
 SEVERAL = {
     aten.cat.default: lambda x: aten.cat.default([x, 2 * x, x[:1]]),
     aten.mm.default: lambda x: aten.mm.default(x, x.T),
-    aten.scatter_add.default: lambda x: aten.scatter_add.default(x, 0, (x.abs() % 3).floor().long(), x + 1),
+    aten.scatter_add.default: lambda x: aten.scatter_add.default(x := x.flatten(), 0, (x.abs() % 3).floor().long(), x + 1),
     aten.take.default: lambda x: aten.take.default(x, x.flatten()[:2].argmax() - 1),
 }
 

@@ -20,6 +20,7 @@ from IPython.display import Markdown
 from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch, Polygon
 from matplotlib.path import Path
+from matplotlib.ticker import FixedLocator
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from torch import Tensor
 
@@ -160,7 +161,7 @@ class Panel:
         values: Mapping[str, Tensor],  # By panel and part, x and y of what moves
     ) -> matplotlib.figure.Figure:
         "Draw the panel with matplotlib."
-        with plt.rc_context({**STYLE, "font.size": self.font}):
+        with plt.style.context(["default", {**STYLE, "font.size": self.font}]):
             figure = matplotlib.figure.Figure(figsize=self.size, layout="constrained")
             axes = figure.add_subplot()
             axes.set(**self.axes)
@@ -169,6 +170,8 @@ class Panel:
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(loc="upper right", frameon=False)
             figure.draw_without_rendering()  # which places the axes
+            for axis in (axes.xaxis, axes.yaxis):  # later, other settings of matplotlib would choose other ticks
+                axis.set_major_locator(FixedLocator(axis.get_majorticklocs()))
         return figure
 
 # %% ../../nbs/api/plots.ipynb #common-code

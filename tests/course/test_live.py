@@ -8,6 +8,7 @@ import subprocess
 from base64 import b64encode
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
@@ -101,6 +102,12 @@ def test_node_accepts_the_scripts(tmp_path, name):
     (tmp_path / name).write_text(script, encoding="utf-8")
     done = subprocess.run(["node", "--check", tmp_path / name], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_figure_is_the_same_whatever_the_style_of_its_notebook():
+    with plt.rc_context({"font.size": 30, "axes.facecolor": "red"}):
+        large = explore_probability().html
+    assert explore_probability().html == large
 
 
 def test_a_figure_embeds_its_files_unchanged():

@@ -36,7 +36,7 @@ from .torch2js import to_javascript
 
 # %% auto #0
 __all__ = ['Slider', 'Choice', 'fill', 'inline_svg', 'still', 'shape_of', 'read_file', 'as_script', 'library', 'panel_html',
-           'panels_html', 'figure_html', 'Drawable', 'has_sliders', 'Figure', 'synchronized']
+           'panels_html', 'figure_html', 'Drawable', 'has_sliders', 'mimebundle', 'Figure', 'synchronized']
 
 # %% ../../nbs/api/live_figure.ipynb #controls
 @dataclass(frozen=True)
@@ -210,6 +210,19 @@ def has_sliders() -> bool:
     return kernel is not None and "cellId" in kernel.get_parent().get("metadata", {})
 
 
+def mimebundle(
+    figure,  # With a `widget`
+    page: str,  # Its HTML
+) -> dict[str, str]:
+    "What a cell displays: the HTML, which in Jupyter names the widget. Warns where anywidget is missing."
+    if has_sliders():
+        try:
+            page = page.replace("<figure ", f'<figure data-model="{figure.widget._key}" ', 1)
+        except ImportError as error:
+            warnings.warn(str(error), stacklevel=2)
+    return {"text/plain": repr(figure), "text/html": page}
+
+
 @dataclass(repr=False)
 class Figure:
     """A drawing with controls. On a page JavaScript moves it; in Jupyter the kernel also runs the module.
@@ -319,13 +332,7 @@ class Figure:
         return _connected(self)
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        page = self.html
-        if has_sliders():
-            try:
-                page = page.replace("<figure ", f'<figure data-model="{self.widget._key}" ', 1)
-            except ImportError as error:
-                warnings.warn(str(error), stacklevel=2)
-        return {"text/plain": repr(self), "text/html": page}
+        return mimebundle(self, self.html)
 
 # %% ../../nbs/api/live_figure.ipynb #widget-code
 def synchronized(

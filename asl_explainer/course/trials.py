@@ -242,7 +242,7 @@ def recorded(
     path: Path,  # File of JSON
     compute: Callable[[], Any],  # Takes long, and returns what JSON can hold
 ) -> Any:
-    "What a file holds; where there is none, what `compute` returns, saved there."
+    "What a file holds. A file that is missing is written first, with what `compute` returns."
     path = Path(path)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -254,7 +254,7 @@ def trained(
     trial: Trial,
     path: Path,  # File of weights, in half precision
 ) -> Outcome:  # With task and model only
-    "The model of a trial, with the weights that a file holds; where there is none, it is trained and saved there."
+    "The model of a trial, with the weights of a file. If the file is missing, the model is trained and its weights are saved."
     path, task = Path(path), TASKS[trial.task](trial.hidden, trial.seed)
     if not path.exists():
         weights = train(trial, observe=False).model.state_dict()

@@ -10,7 +10,6 @@ import html
 import json
 import math
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
@@ -29,7 +28,7 @@ from matplotlib.path import Path
 from torch import Tensor
 
 from ..curves import label_curve
-from ..live_figure import Choice, Slider, as_script, fill, figure_html, has_sliders, inline_svg, library, panels_html, read_file, shape_of, still, synchronized
+from ..live_figure import Choice, Slider, as_script, fill, figure_html, inline_svg, library, mimebundle, panels_html, read_file, shape_of, still, synchronized
 from ..plots import COLORS, PRESETS, SLIDERS, STYLE
 from ..torch2js import to_javascript
 from ...diagnose import EASY
@@ -422,13 +421,7 @@ class Playground:
         return _replaying()
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        page = playground_html(self)
-        if has_sliders():
-            try:
-                page = page.replace("<figure ", f'<figure data-model="{self.widget._key}" ', 1)
-            except ImportError as error:
-                warnings.warn(str(error), stacklevel=2)
-        return {"text/plain": repr(self), "text/html": page}
+        return mimebundle(self, playground_html(self))
 
     def __repr__(self):
         return f"Playground: {', '.join(f'{key}={value:g}' for key, value in self.settings.items())}"

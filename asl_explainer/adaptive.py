@@ -29,6 +29,47 @@ def adapted(
     "One step of the adaptive rule (arXiv 2009.14119), equation (2), within bounds."
     return (gamma_neg + rate * (gap - target)).clamp(low, high)
 
+# %% ../nbs/api/adaptive.ipynb #batch-sums-code
+def _batch_sums(logits, targets, classes, ignore_index, ignore_mask):
+    "The batch's share in the controller's `sums`, in shape (4, *classes), over all processes."
+    if targets.shape != logits.shape:
+        expected = f"expected the shape of logits, {tuple(logits.shape)}"
+        raise ValueError(f"targets have shape {tuple(targets.shape)}, {expected}")
+    if classes and logits.shape[-1:] != classes:
+        expected = f"expected {classes[0]} classes in the last dimension"
+        raise ValueError(f"logits have shape {tuple(logits.shape)}, {expected}")
+    if is_sharded(logits):
+        targets = as_shards(targets, logits)
+        ignore_mask = None if ignore_mask is None else as_shards(ignore_mask, logits)
+    ignored = ignored_labels(targets, ignore_index, ignore_mask)
+    ignored = torch.zeros_like(targets, dtype=torch.bool) if ignored is None else ignored
+    y = clamped_targets(targets.masked_fill(ignored, 0).float(), targets.dtype)
+    p, counted = logits.float().masked_fill(ignored, 0).sigmoid(), (~ignored).float()
+    terms = p * y, y, (1 - p) * (counted - y), counted - y
+    sums = torch.stack([term.sum_to_size(classes) for term in terms])
+    sums = sums.full_tensor() if hasattr(sums, "full_tensor") else sums
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(sums)  # whole tensors count once per process: the same means
+    return sums
+
+
+def _check_settings(target, rate, gamma_neg, low, high, momentum):
+    check_number("target", target, -1, 1)
+    check_number("rate", rate, 0)
+    check_number("momentum", momentum, 0, 1)
+    check_number("low", low, 0)
+    check_number("high", high, low)
+    check_number("gamma_neg", gamma_neg, 0)
+    if not low <= gamma_neg <= high:
+        raise ValueError(f"gamma_neg is {gamma_neg!r}, expected a number from low to high, {low} to {high}")
+
+
+def _checked_classes(classes):
+    classes = number_or_tensor("classes", classes)
+    if classes is not None and (type(classes) is not int or classes < 1):
+        raise ValueError(f"classes is {classes!r}, expected a whole number above 0, or None")
+    return classes
+
 # %% ../nbs/api/adaptive.ipynb #controller
 class AdaptiveAsymmetry(KeepsDigits):
     """Adjusts gamma_neg until negatives are recognized better than positives by a target gap (arXiv 2009.14119).
@@ -52,17 +93,8 @@ class AdaptiveAsymmetry(KeepsDigits):
         classes: int | None = None,  # Number of classes, the logits' last dimension, for one gamma_neg per class
         ignore_index: float | Sequence[float] | None = None,  # Value or values of targets to ignore; NaN is one, too
     ):
-        check_number("target", target, -1, 1)
-        check_number("rate", rate, 0)
-        check_number("momentum", momentum, 0, 1)
-        check_number("low", low, 0)
-        check_number("high", high, low)
-        check_number("gamma_neg", gamma_neg, 0)
-        if not low <= gamma_neg <= high:
-            raise ValueError(f"gamma_neg is {gamma_neg!r}, expected a number from low to high, {low} to {high}")
-        classes = number_or_tensor("classes", classes)
-        if classes is not None and (type(classes) is not int or classes < 1):
-            raise ValueError(f"classes is {classes!r}, expected a whole number above 0, or None")
+        _check_settings(target, rate, gamma_neg, low, high, momentum)
+        classes = _checked_classes(classes)
         super().__init__()
         self.target, self.rate, self.low, self.high, self.momentum = target, rate, low, high, momentum
         self.ignore_index = checked_marks(ignore_index)
@@ -90,26 +122,7 @@ class AdaptiveAsymmetry(KeepsDigits):
         Raises `ValueError` for shapes that do not match and for targets outside [0, 1]."""
         if not self.training:
             return self.gamma_neg.clone()
-        classes = self.gamma_neg.shape
-        if targets.shape != logits.shape:
-            expected = f"expected the shape of logits, {tuple(logits.shape)}"
-            raise ValueError(f"targets have shape {tuple(targets.shape)}, {expected}")
-        if classes and logits.shape[-1:] != classes:
-            expected = f"expected {classes[0]} classes in the last dimension"
-            raise ValueError(f"logits have shape {tuple(logits.shape)}, {expected}")
-        if is_sharded(logits):
-            targets = as_shards(targets, logits)
-            ignore_mask = None if ignore_mask is None else as_shards(ignore_mask, logits)
-        ignored = ignored_labels(targets, self.ignore_index, ignore_mask)
-        ignored = torch.zeros_like(targets, dtype=torch.bool) if ignored is None else ignored
-        y = clamped_targets(targets.masked_fill(ignored, 0).float(), targets.dtype)
-        p, counted = logits.float().masked_fill(ignored, 0).sigmoid(), (~ignored).float()
-        terms = p * y, y, (1 - p) * (counted - y), counted - y
-        sums = torch.stack([term.sum_to_size(classes) for term in terms])
-        sums = sums.full_tensor() if hasattr(sums, "full_tensor") else sums
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(sums)  # whole tensors count once per process: the same means
-
+        sums = _batch_sums(logits, targets, self.gamma_neg.shape, self.ignore_index, ignore_mask)
         sums = sums.to(self.sums.device)
         usable = (sums[1] > 0) & (sums[3] > 0) & sums.isfinite().all(0)  # NaN would never leave the running sums
         self.sums = torch.where(usable, self.momentum * self.sums + (1 - self.momentum) * sums, self.sums)

@@ -124,6 +124,28 @@ def reduced(loss: Tensor, reduction: str, shape: Sequence[int], counted: Tensor 
         return total / counted.clamp(min=1)
     return total if reduction == "sum" else total / max(math.prod(shape if reduction == "mean" else shape[:1]), 1)
 
+# %% ../nbs/api/losses.ipynb #class-probabilities-code
+def _class_probabilities(z, targets, ignore_index, dim):
+    "The target of each class, in the shape of the logits `z`, and a mask of the samples that are left out."
+    if targets.is_floating_point():  # as mixup makes them
+        if targets.dim() != z.dim() or targets.movedim(dim, -1).shape != z.shape:
+            expected = "expected class indices, such as torch.int64, or a probability for each logit"
+            raise TypeError(f"targets are {targets.dtype} in shape {tuple(targets.shape)}, {expected}")
+        if ignore_index is not None:
+            raise ValueError(f"ignore_index is {ignore_index!r}, which marks class indices; targets are probabilities")
+        return clamped_targets(targets, targets.dtype).movedim(dim, -1), None
+    if targets.shape != z.shape[:-1]:
+        expected = f"{tuple(z.shape[:-1])}, one class index for each row of logits"
+        raise ValueError(f"targets have shape {tuple(targets.shape)}, expected {expected}")
+    ignored = ignored_labels(targets, ignore_index)
+    targets = targets if ignored is None else targets.masked_fill(ignored, 0)
+    classes = z.shape[-1]
+    if readable(targets) and targets.numel() and not (0 <= targets.min() and targets.max() < classes):
+        hint = "; ignore_index=-100 leaves out the samples marked so" if targets.min() == -100 else ""
+        expected = f"expected class indices in [0, {classes - 1}]{hint}"
+        raise ValueError(f"targets lie in [{targets.min()}, {targets.max()}], {expected}")
+    return F.one_hot(targets.long(), classes), ignored
+
 # %% ../nbs/api/losses.ipynb #single-code
 class AsymmetricLossSingleLabel(HasSettings):
     """Asymmetric loss for one right class among many: softmax, focusing weights, label smoothing (arXiv 2009.14119).
@@ -176,25 +198,3 @@ class AsymmetricLossSingleLabel(HasSettings):
         if ignored is None:
             return reduced(loss, settings.reduction, loss.shape)
         return reduced(loss * ~ignored, settings.reduction, loss.shape, counted=(~ignored).sum())
-
-
-def _class_probabilities(z, targets, ignore_index, dim):
-    "The target of each class, in the shape of the logits `z`, and a mask of the samples that are left out."
-    if targets.is_floating_point():  # as mixup makes them
-        if targets.dim() != z.dim() or targets.movedim(dim, -1).shape != z.shape:
-            expected = "expected class indices, such as torch.int64, or a probability for each logit"
-            raise TypeError(f"targets are {targets.dtype} in shape {tuple(targets.shape)}, {expected}")
-        if ignore_index is not None:
-            raise ValueError(f"ignore_index is {ignore_index!r}, which marks class indices; targets are probabilities")
-        return clamped_targets(targets, targets.dtype).movedim(dim, -1), None
-    if targets.shape != z.shape[:-1]:
-        expected = f"{tuple(z.shape[:-1])}, one class index for each row of logits"
-        raise ValueError(f"targets have shape {tuple(targets.shape)}, expected {expected}")
-    ignored = ignored_labels(targets, ignore_index)
-    targets = targets if ignored is None else targets.masked_fill(ignored, 0)
-    classes = z.shape[-1]
-    if readable(targets) and targets.numel() and not (0 <= targets.min() and targets.max() < classes):
-        hint = "; ignore_index=-100 leaves out the samples marked so" if targets.min() == -100 else ""
-        expected = f"expected class indices in [0, {classes - 1}]{hint}"
-        raise ValueError(f"targets lie in [{targets.min()}, {targets.max()}], {expected}")
-    return F.one_hot(targets.long(), classes), ignored

@@ -21,7 +21,7 @@ from asl_explainer.course.playground.page import CONTROLS, Playground  # noqa: E
 SECONDS = 7
 PLAY = """async ([speed, seconds]) => {
   const root = document.querySelector("#play");
-  const reading = root.querySelector("[data-live=reading]");
+  const clock = root.querySelector(".asl-transport output");
   const menu = root.querySelector("[name=speed]");
   menu.value = speed;
   menu.dispatchEvent(new Event("input", { bubbles: true }));
@@ -32,7 +32,7 @@ PLAY = """async ([speed, seconds]) => {
     requestAnimationFrame((now) => {
       const start = performance.now();
       callback(now);
-      frames.push([start, performance.now() - start, Number(/batch of step (\\d+)/.exec(reading.textContent)[1])]);
+      frames.push([start, performance.now() - start, Number(/\\d+/.exec(clock.textContent)[0])]);
     });
 
   root.querySelector("[data-play=restart]").click();
@@ -51,7 +51,7 @@ def measure(html):
     path = browser.find()
     with sync_playwright() as playwright:
         page = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"]).new_page()
-        page.set_content(f"<!DOCTYPE html><meta charset=utf-8><title>playground</title><body style='width: 41rem'>{html}")
+        page.set_content(f"<!DOCTYPE html><meta charset=utf-8><title>playground</title><body style='width: 76rem'>{html}")
         page.evaluate(PLAY, [1, 3])  # warm up
         return {option: page.evaluate(PLAY, [number, SECONDS]) for number, option in enumerate(CONTROLS["speed"].options)}
 

@@ -21,7 +21,8 @@ from PIL import Image
 from tools import BuildError
 
 OUTPUT = "//div[contains(@class, 'cell-output')]"
-LIVE = "ancestor::figure[contains(@class, 'asl-live')]"
+MANY = 9  # columns of a table that the text's column is too narrow for
+LIVE = "ancestor::*[contains(@class, 'asl-live') or contains(@class, 'asl-question')]"
 TOOLS = "//div[contains(@class, 'toc-actions')]"  # the links under a page's table of contents
 BARE = {  # what is wide and has no box in Quarto's pages, and the box that it has in smalldocs'
     "//main//table[not(ancestor::div[contains(@class, 'sd-table')])]": '<div class="sd-table"></div>',
@@ -97,11 +98,11 @@ def draw_formulas(page) -> None:
 
 
 def tidy(page, place: str, address: str) -> None:
-    "Unfolds solutions with their outputs, keeps live figures' scripts and styles once, without indentation, and makes our links relative."
+    "Unfolds solutions with their outputs, keeps the scripts and styles of figures and questions once, without indentation, and makes our links relative."
     for fold in page.xpath("//details[contains(@class, 'code-fold')][summary = 'Solution']"):
         fold.extend(list(fold.itersiblings()))
     seen = set()
-    for part in page.xpath("//figure//script[not(@src)] | //figure//style"):
+    for part in page.xpath("//main//script[not(@src)] | //figure//style"):
         part.text = re.sub(r"^\s+", "", part.text, flags=re.MULTILINE)  # a browser does not read indentation
         if part.text in seen and "currentScript" not in part.text:  # with which a script finds the figure that it is in
             part.drop_tree()
@@ -112,12 +113,14 @@ def tidy(page, place: str, address: str) -> None:
 
 
 def box_wide_parts(page) -> None:
-    "Puts bare tables and block formulas into boxes, which scroll on a phone."
+    "Puts bare tables and block formulas into boxes, which scroll on a phone; a table of many columns reaches over the margin."
     for path, box in BARE.items():
         for part in page.xpath(path):
             part.addprevious(element(box))
             part.getprevious().append(part)
             part.getparent().tail, part.tail = part.tail, None
+    for row in page.xpath(f"//main//table//tr[1][count(*) >= {MANY}]"):
+        row.xpath("ancestor::table/..")[0].classes.add("column-page-right")
 
 
 def own_ids(drawing, prefix: str) -> None:
@@ -160,9 +163,9 @@ def take_out_pictures(page, place: str) -> dict[str, bytes]:
 
 
 def check_sources(page) -> None:
-    "Fails for a script other than that of an output's live figure, and for a page that fetches from another host."
+    "Fails for a script other than that of a live figure or a question in an output, and for a page that fetches from another host."
     for script in page.xpath(f"//main//script[not({LIVE}/ancestor::div[contains(@class, 'cell-output')])]"):
-        raise BuildError(f"{cell_of(script)} has a script, which only a live figure in an output may")
+        raise BuildError(f"{cell_of(script)} has a script, which only a live figure or a question in an output may")
     fetched = [url for url in page.xpath(FETCHED) if re.match(r"\s*(https?:)?//", url)]
     fetched += [url for style in page.xpath("//style/text() | //@style") for url in FETCHED_BY_STYLE.findall(style)]
     if fetched:
@@ -190,6 +193,14 @@ def make_accessible(page) -> None:
         if above[-1][1] < given:  # it moves up and looks as before
             heading.tag = f"h{above[-1][1]}"
             heading.set("class", f"{heading.get('class', '')} h{given}".strip())
+
+
+# Repairs smalldocs and Quarto, until a page can name the fonts that it needs first.
+def preload_fonts(page, place: str) -> None:
+    "Lets the browser fetch the fonts of text and headings together with the stylesheet that asks for them."
+    for style in ("regular", "semibold"):
+        url = relpath(f"fonts/asl-sans-{style}.woff2", Path(place).parent.as_posix())
+        page.head.append(element(f'<link rel="preload" as="font" type="font/woff2" href="{url}" crossorigin>'))
 
 
 def say_source(page, place: str, about: About, colab: bool) -> None:
@@ -231,6 +242,7 @@ def finish_page(source: str, place: str, about: About, colab: bool, strict: bool
     box_wide_parts(page)
     make_accessible(page)
     say_source(page, place, about, colab)
+    preload_fonts(page, place)
     if place == "404.html":  # it is shown at any address; its links start at the published site's root
         page.head.insert(1, element(f"<script>{BASE.format('/' + about.address.split('/', 3)[3])}</script>"))
     if strict:

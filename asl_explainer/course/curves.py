@@ -20,7 +20,9 @@ __all__ = ['PARAMETERS', 'loss_and_gradient', 'label_curve', 'gradient_peak', 'S
 def loss_and_gradient(
     loss: Callable[[Tensor], Tensor],  # Returns the loss of each label, given logits of any shape
     logits: Tensor,  # Where to evaluate it
-) -> tuple[Tensor, Tensor]:  # The loss of each label and its derivative with respect to the logit, in the shape of `logits`
+) -> tuple[
+    Tensor, Tensor
+]:  # The loss of each label and its derivative with respect to the logit, in the shape of `logits`
     "A loss and its gradient, computed by torch."
     value, vjp = torch.func.vjp(loss, logits)
     return value, vjp(torch.ones_like(value))[0]
@@ -47,7 +49,9 @@ def gradient_peak(
     before, at, after = (gradient.take(middle + step) for step in (-1, 0, 1))
     curvature = (before - 2 * at + after).clamp(max=-torch.finfo(torch.float64).tiny)
     offset = (0.5 * (before - after) / curvature).clamp(-1, 1)  # of the vertex, in steps of the grid
-    offset = torch.where((before - after).abs() > 0.1 * at, 0.0, offset)  # with a large eps the gradient may drop to 0 there
+    offset = torch.where(
+        (before - after).abs() > 0.1 * at, 0.0, offset
+    )  # with a large eps the gradient may drop to 0 there
     return (z.take(middle) + offset / 25).sigmoid(), at - 0.25 * (before - after) * offset
 
 # %% ../../nbs/api/curves.ipynb #sweep-code
@@ -76,7 +80,9 @@ def check_batch(
         raise ValueError(f"parameter is {name!r}, expected one of {', '.join(PARAMETERS[kind])} for kind={kind!r}")
     expected = logits.shape if kind == "multi" else logits.shape[:-1]
     if targets.shape != expected:
-        raise ValueError(f"targets have shape {tuple(targets.shape)}, expected {tuple(expected)} for kind={kind!r} and logits of shape {tuple(logits.shape)}")
+        raise ValueError(
+            f"targets have shape {tuple(targets.shape)}, expected {tuple(expected)} for kind={kind!r} and logits of shape {tuple(logits.shape)}"
+        )
 
 
 def sweep(
@@ -90,9 +96,13 @@ def sweep(
     "A batch's loss and gradient for each value of one parameter, in one evaluation. Raises `ValueError` for a wrong name or shape."
     check_batch(name, logits, targets, kind)
     settings[name] = values.reshape(-1, *[1] * logits.dim())
-    positive = (targets if kind == "multi" else targets.unsqueeze(-1) == torch.arange(logits.shape[-1])).to(logits.dtype)
+    positive = (targets if kind == "multi" else targets.unsqueeze(-1) == torch.arange(logits.shape[-1])).to(
+        logits.dtype
+    )
     formula = asymmetric_loss_reference if kind == "multi" else single_label_reference
-    loss, gradient = loss_and_gradient(lambda z: formula(z, positive, **settings), logits.expand(len(values), *logits.shape))
+    loss, gradient = loss_and_gradient(
+        lambda z: formula(z, positive, **settings), logits.expand(len(values), *logits.shape)
+    )
     scale = 1 if kind == "multi" else 1 / len(logits)
 
     def reduce(of_labels):

@@ -34,7 +34,9 @@ def _optional(module):
     try:
         return import_module(module)
     except ImportError as error:
-        raise ImportError(f"the data sets need {module.partition('.')[0]}: pip install 'asl_explainer[course]'") from error
+        raise ImportError(
+            f"the data sets need {module.partition('.')[0]}: pip install 'asl_explainer[course]'"
+        ) from error
 
 
 def _task(parts, hidden, generator, **fields):
@@ -42,8 +44,16 @@ def _task(parts, hidden, generator, **fields):
     if not 0 <= hidden < 1:
         raise ValueError(f"hidden is {hidden!r}, expected a fraction from 0 to below 1")
     (train, labels), (validation, validation_labels), test = parts
-    left_out, left_out_of_validation = ((y == 1) & (torch.rand(y.shape, generator=generator) < hidden) for y in (labels, validation_labels))
-    return Task((train, labels.masked_fill(left_out, 0)), (validation, validation_labels.masked_fill(left_out_of_validation, 0)), test, left_out, **fields)
+    left_out, left_out_of_validation = (
+        (y == 1) & (torch.rand(y.shape, generator=generator) < hidden) for y in (labels, validation_labels)
+    )
+    return Task(
+        (train, labels.masked_fill(left_out, 0)),
+        (validation, validation_labels.masked_fill(left_out_of_validation, 0)),
+        test,
+        left_out,
+        **fields,
+    )
 
 # %% ../../nbs/api/datasets.ipynb #packages-code
 @lru_cache(maxsize=1)

@@ -27,10 +27,10 @@ function formatNumber(value, digits, type) {
   return exponent < -4 || exponent >= digits ? text.replace(/\.?0+(?=e)/, "") : String(Number(text));
 }
 
-/** Fill in a Python template. A placeholder is {x}, {x:.3f}, {x:.1e} or {x:.4g}. */
-function format(template, values) {
-  return template.replace(/\{(\w+)(?::\.(\d+)([efg]))?\}/g, (_, name, digits, type) => {
-    return formatNumber(values[name], Number(digits ?? 6), type ?? "g");
+/** Fill in a Python template. A placeholder is {x}, {x:.3f}, {x:.1e} or {x:.4g}, or {x:s} for the option that x chooses. */
+function format(template, values, options = {}) {
+  return template.replace(/\{(\w+)(?::(?:\.(\d+))?([efgs]))?\}/g, (_, name, digits, type) => {
+    return type === "s" ? options[name][values[name]] : formatNumber(values[name], Number(digits ?? 6), type ?? "g");
   });
 }
 
@@ -54,11 +54,29 @@ function pathThrough(points, [x, y, kind]) {
   return kind === "outline" ? `${path}Z` : path;
 }
 
-function drawShape(group, points, shape) {
+function drawShape(group, points, shape, handle) {
   const [x, y, kind, startX, startY] = shape;
-  if (kind !== "text") return group.querySelector("path").setAttribute("d", pathThrough(points, shape));
+  if (kind !== "text") {
+    group.querySelector("path").setAttribute("d", pathThrough(points, shape));
+    return handle && placeHandle(handle, group);
+  }
   const [across, down] = [project(points[0], x) - project(startX, x), project(points[1], y) - project(startY, y)];
   group.setAttribute("transform", `translate(${across.toFixed(2)} ${down.toFixed(2)})`);
+}
+
+/** What shows that a marker can be dragged, and takes the pointer: arrows to both sides, in an area for a finger. */
+function makeHandle(group) {
+  const handle = document.createElementNS("http://www.w3.org/2000/svg", "g");
+  handle.setAttribute("class", "asl-handle");
+  handle.innerHTML = '<circle r="17"/><path d="M-8-3l-3 3l3 3M8-3l3 3l-3 3"/>';
+  group.ownerSVGElement.append(handle);
+  placeHandle(handle, group);
+  return handle;
+}
+
+function placeHandle(handle, group) {
+  const [x, y] = group.querySelector("path").getAttribute("d").match(/[-\d.]+/g);
+  handle.setAttribute("transform", `translate(${x} ${y})`);
 }
 
 function make(tag, properties, ...children) {
@@ -69,21 +87,26 @@ function make(tag, properties, ...children) {
   return element;
 }
 
+/** A control with its name; a slider also has its value, and at its ends the values that it can have there. */
 function makeControl({ name, label, options, low, high, step, log }) {
   const id = freshId();
-  const named = make("label", { htmlFor: id, textContent: label });
+  const row = make("div", { className: "asl-control" }, make("label", { htmlFor: id, textContent: label }));
   if (options) {
     const choices = options.map((text, value) => make("option", { value, textContent: text }));
-    return [named, make("select", { id, name }, ...choices)];
+    row.append(make("select", { id, name }, ...choices));
+    return row;
   }
   const dataset = log ? { log: "1" } : {};
   const slider = make("input", { type: "range", id, name, min: low, max: high, step, dataset });
-  return [named, slider, make("output", { htmlFor: id, ariaLive: "off" })];
+  const ends = [low, high].map((end) => (log ? formatNumber(10 ** end, 1, "g") : String(end)));
+  row.append(slider, make("output", { htmlFor: id, ariaLive: "off" }));
+  row.append(...ends.map((textContent) => make("span", { ariaHidden: "true", textContent })));
+  return row;
 }
 
-function makeForm({ controls, drags, presets, actions }) {
+function makeForm({ controls, drags = {}, presets, actions = {} }) {
   const dragged = new Set(Object.values(drags));
-  const rows = (inDrawing) => controls.filter(({ name }) => dragged.has(name) === inDrawing).flatMap(makeControl);
+  const rows = (inDrawing) => controls.filter(({ name }) => dragged.has(name) === inDrawing).map(makeControl);
   const button = (textContent, dataset) => make("button", { type: "button", textContent, dataset });
   const row = (...buttons) => make("div", { className: "asl-buttons" }, ...buttons);
   const form = make("form", { className: "asl-controls", autocomplete: "off" });
@@ -94,7 +117,8 @@ function makeForm({ controls, drags, presets, actions }) {
     form.append(make("details", {}, make("summary", { textContent: "Move the labels" }), moves));
   }
   const of = Object.keys(presets).map((preset) => button(preset, { preset }));
-  form.append(row(...of, button("Reset", { live: "reset" }), button("Copy as Python", { live: "copy" })));
+  if (of.length) form.append(row(...of));
+  form.append(row(button("Reset", { live: "reset" }), button("Copy as Python", { live: "copy" })));
   // In JupyterLab the arrow keys would select cells.
   for (const part of form.querySelectorAll("input, select, button")) part.dataset.lmSuppressShortcuts = "true";
   return form;
@@ -110,7 +134,8 @@ function writeControl(control, value) {
   control.value = control.dataset.log ? Math.log10(value) : value;
   if (control.localName === "select") return;
   const decimals = control.step.split(".")[1]?.length ?? 0;
-  const text = control.dataset.log ? formatNumber(value, 1, "e") : formatNumber(value, decimals, "f");
+  const text = control.dataset.log ? formatNumber(value, 2, "g") : formatNumber(value, decimals, "f");
+  control.style.setProperty("--part", (control.value - control.min) / (control.max - control.min));
   control.setAttribute("aria-valuetext", text);
   control.nextElementSibling.textContent = text;
 }
@@ -166,14 +191,17 @@ function afterPause(task) {
 
 function liveFigure(root, program) {
   const facts = JSON.parse(root.dataset.facts);
-  const { settings: initial, shapes, drags, presets, reading, readingAtZero, code, script } = facts;
+  const { settings: initial, shapes, drags = {}, presets, reading, readingAtZero = {}, code, script, options } = facts;
   const name = root.id;
   ownIds(root);
   const part = (role) => root.querySelector(`[data-live=${role}]`);
   const form = makeForm(facts);
   part("reading").before(form);
   const controls = [...form.querySelectorAll("input, select")];
-  const groups = Object.keys(shapes).map((id) => [id, root.querySelector(`[id="${root.id}-${id}"]`)]);
+  const groups = Object.keys(shapes).map((id) => {
+    const group = root.querySelector(`[id="${root.id}-${id}"]`);
+    return { id, group, shape: shapes[id], handle: drags[id] && makeHandle(group) };
+  });
   const settings = { ...initial };
   let drawRequested = false;
 
@@ -183,14 +211,17 @@ function liveFigure(root, program) {
 
   function writeControls() {
     for (const control of controls) writeControl(control, settings[control.name]);
+    for (const { name, when } of facts.controls) {
+      if (when) form.elements[name].parentElement.hidden = settings[when[0]] !== when[1];
+    }
   }
 
   /** Draw what the program returns now; returns the reading. */
   function show() {
     const values = program(settings);
-    for (const [id, group] of groups) if (values[id]) drawShape(group, values[id], shapes[id]);
+    for (const { id, group, shape, handle } of groups) if (values[id]) drawShape(group, values[id], shape, handle);
     const zero = Object.keys(readingAtZero).find((key) => settings[key] === 0);
-    const sentence = format(values.reading ?? readingAtZero[zero] ?? reading, { ...values, ...settings });
+    const sentence = format(values.reading ?? readingAtZero[zero] ?? reading, { ...values, ...settings }, options);
     part("reading").textContent = sentence;
     return sentence;
   }
@@ -198,7 +229,7 @@ function liveFigure(root, program) {
   function draw() {
     drawRequested = false;
     writeControls();
-    part("code").textContent = format(code, settings);
+    part("code").textContent = format(code, settings, options);
     const sentence = show();
     afterPause(() => {
       announce(sentence);
@@ -223,7 +254,7 @@ function liveFigure(root, program) {
   }
 
   async function copy(button) {
-    const python = format(script.replace("{code}", () => code), { ...program(settings), ...settings });
+    const python = format(script.replace("{code}", () => code), { ...program(settings), ...settings }, options);
     try {
       await navigator.clipboard.writeText(python);
     } catch {
@@ -238,22 +269,21 @@ function liveFigure(root, program) {
   }
 
   // The control keeps the marker within its range.
-  function makeDraggable(marker, [offset, scale], control) {
-    marker.classList.add("asl-draggable");
-    marker.addEventListener("pointerdown", (event) => {
+  function makeDraggable(handle, [offset, scale], control) {
+    handle.addEventListener("pointerdown", (event) => {
       event.preventDefault();
-      marker.setPointerCapture(event.pointerId);
+      handle.setPointerCapture(event.pointerId);
     });
-    marker.addEventListener("pointermove", ({ pointerId, clientX }) => {
-      if (!marker.hasPointerCapture(pointerId)) return;
-      const across = new DOMPoint(clientX, 0).matrixTransform(marker.ownerSVGElement.getScreenCTM().inverse()).x;
+    handle.addEventListener("pointermove", ({ pointerId, clientX }) => {
+      if (!handle.hasPointerCapture(pointerId)) return;
+      const across = new DOMPoint(clientX, 0).matrixTransform(handle.ownerSVGElement.getScreenCTM().inverse()).x;
       control.value = (across - offset) / scale;
       change({ [control.name]: readControl(control) });
     });
   }
 
-  for (const [id, group] of groups) {
-    if (drags[id]) makeDraggable(group.querySelector("path"), shapes[id][0], form.elements[drags[id]]);
+  for (const { id, shape, handle } of groups) {
+    if (handle) makeDraggable(handle, shape[0], form.elements[drags[id]]);
   }
   writeControls();
   form.addEventListener("input", ({ target }) => change({ [target.name]: readControl(target) }));
@@ -263,7 +293,7 @@ function liveFigure(root, program) {
     if (live === "reset") change(initial);
     if (live === "copy") copy(target);
   });
-  const figure = { show, announce, change, controls, settings };
+  const figure = { show, announce, change, controls, settings, initial };
   // The widget's module, widget.js, waits for the figures that are displayed.
   root.figure = figure;
   root.dispatchEvent(new Event("asl-figure", { bubbles: true }));

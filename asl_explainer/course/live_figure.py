@@ -20,6 +20,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import cached_property
 from importlib import import_module
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Protocol
 
 import matplotlib.figure
@@ -35,8 +36,9 @@ from torch import Tensor
 from .torch2js import to_javascript
 
 # %% auto #0
-__all__ = ['Slider', 'Choice', 'fill', 'inline_svg', 'still', 'shape_of', 'read_file', 'as_script', 'library', 'panel_html',
-           'panels_html', 'figure_html', 'Drawable', 'has_sliders', 'mimebundle', 'Figure', 'synchronized']
+__all__ = ['Slider', 'Choice', 'options_of', 'fill', 'inline_svg', 'still', 'shape_of', 'read_file', 'read_script', 'as_script',
+           'library', 'panel_html', 'panels_html', 'figure_html', 'Drawable', 'checked', 'live_html', 'Figure',
+           'has_sliders', 'mimebundle', 'synchronized']
 
 # %% ../../nbs/api/live_figure.ipynb #controls
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Slider:
     high: float
     step: float
     log: bool = False
+    when: tuple[str, int] | None = None  # The menu, and the number of its option, with which the slider is shown
 
     def range(self) -> tuple[float, float]:
         "The smallest and the largest value of the setting."
@@ -67,6 +70,13 @@ class Choice:
         "The numbers of the first and of the last option."
         return 0, len(self.options) - 1
 
+
+def options_of(
+    controls: Sequence[Slider | Choice],
+) -> dict[str, tuple[str, ...]]:  # By setting
+    "The options of those that are menus."
+    return {control.name: control.options for control in controls if isinstance(control, Choice)}
+
 # %% ../../nbs/api/live_figure.ipynb #sentence-code
 def _number(value, digits, kind):
     "As formatNumber in live.js: ties are rounded up, no minus before a zero, no zero before an exponent."
@@ -79,32 +89,35 @@ def _number(value, digits, kind):
 
 
 def fill(
-    template: str,  # Placeholders are {x}, {x:.3f}, {x:.1e} and {x:.4g}
+    template: str,  # Placeholders are {x}, {x:.3f}, {x:.1e} and {x:.4g}, and {x:s} for the option that x chooses
     values: Mapping[str, float],  # By name
+    options: Mapping[str, Sequence[str]] = MappingProxyType({}),  # Of the settings that choose
 ) -> str:
     "Fill in a template. Raises `ValueError` for a placeholder without a value."
 
-    def number(found):
+    def text(found):
         name, digits, kind = found.groups()
         if name not in values:
             raise ValueError(f"{found[0]} is neither a setting nor a number of the function: {', '.join(values)}")
-        return _number(values[name], int(digits or 6), kind or "g")
+        return options[name][int(values[name])] if kind == "s" else _number(values[name], int(digits or 6), kind or "g")
 
-    return re.sub(r"\{(\w+)(?::\.(\d+)([efg]))?\}", number, template)
+    return re.sub(r"\{(\w+)(?::(?:\.(\d+))?([efgs]))?\}", text, template)
 
 # %% ../../nbs/api/live_figure.ipynb #svg-code
-_DARKENED = re.compile("#(0072b2|009e73|4d4d4d|8e44ad)")  # colors that live.css replaces on a dark page
+_DARKENED = re.compile("#(0072b2|009e73|4d4d4d|8e44ad|8a6d1b)")  # colors that live.css replaces on a dark page
 _METADATA = dict.fromkeys(["Creator", "Date", "Format", "Type"])
 
 
 def inline_svg(figure: matplotlib.figure.Figure, prefix: str, alt: str) -> str:
     "A figure as inline SVG in the colors of the page. Its ids start with the prefix, so that they are unique there."
     drawn = io.StringIO()
-    with plt.rc_context({"svg.hashsalt": prefix}):
+    with plt.rc_context({"svg.hashsalt": prefix, "svg.fonttype": "none"}):
         figure.savefig(drawn, format="svg", metadata=_METADATA, transparent=True)
     svg = drawn.getvalue()
     svg = re.sub(r'(?<=\bid=")|(?<=href="#)|(?<=url\(#)', f"{prefix}-", svg[svg.index("<svg") :])
-    svg = re.sub(r"(scale\([^)]*\))|-?\d+\.\d{3,}", lambda found: found[1] or f"{float(found[0]):.2f}", svg)
+    kept = r"scale\([^)]*\)|>[^<]*<"  # where two decimals are too few, and what is read
+    svg = re.sub(rf"({kept})|-?\d+\.\d{{3,}}", lambda found: found[1] or f"{float(found[0]):.2f}", svg)
+    svg = re.sub(r" font-family: [^;]*;", "", svg)  # live.css names the font
     svg = _DARKENED.sub(r"var(--asl-\1, #\1)", svg.replace("#000000", "currentColor"))
     return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
 
@@ -140,6 +153,11 @@ def read_file(name: str) -> str:
     return files("asl_explainer.course").joinpath(name).read_text(encoding="utf-8")
 
 
+def read_script(name: str) -> str:
+    "The JavaScript of a file beside this module, without the lines that are comments."
+    return re.sub(r"^ *(/?\*|//).*\n", "", read_file(name), flags=re.MULTILINE)
+
+
 def as_script(data) -> str:
     "Data as JavaScript. A closing script tag is escaped: a browser would end the script there, even inside a string."
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
@@ -147,7 +165,7 @@ def as_script(data) -> str:
 
 def library() -> tuple[str, str]:  # Its name, and a script that defines it
     "The function `liveFigure` of live.js for a page."
-    source = read_file("live.js")
+    source = read_script("live.js")
     name = f"aslLive_{hashlib.sha256(source.encode()).hexdigest()[:8]}"
     return name, f"window.{name} ??= (() => {{\n{source}return liveFigure;\n}})();"
 
@@ -192,7 +210,7 @@ def figure_html(
         "</figure>",
     ])  # fmt: skip
 
-# %% ../../nbs/api/live_figure.ipynb #figure-code
+# %% ../../nbs/api/live_figure.ipynb #contract-code
 class Drawable(Protocol):
     "A panel of a drawing."
 
@@ -204,25 +222,48 @@ class Drawable(Protocol):
         What moves has a gid, such as curve; its x and y are in `values` by the panel's name and its gid, loss-curve."""
 
 
-def has_sliders() -> bool:
-    "Whether the notebook runs in an interactive frontend: these send a cell's id with a request, nbconvert does not."
-    kernel = getattr(get_ipython(), "kernel", None)
-    return kernel is not None and "cellId" in kernel.get_parent().get("metadata", {})
+def checked(
+    figure,  # With `name`, `controls` and `settings`
+    changed: Mapping[str, float],  # Settings other than the initial ones
+) -> dict[str, float]:
+    "All settings, some of them changed. Raises `ValueError` for one without a control or beyond it."
+    ranges = {control.name: control.range() for control in figure.controls}
+    for name, value in changed.items():
+        if name not in ranges:
+            raise ValueError(f"figure {figure.name} has no setting {name}, expected some of {', '.join(ranges)}")
+        low, high = ranges[name]
+        if not low <= value <= high:
+            raise ValueError(f"figure {figure.name}: {name} is {value:g}, expected {low:g} to {high:.3g}")
+    return {**figure.settings, **changed}
 
 
-def mimebundle(
-    figure,  # With a `widget`
-    page: str,  # Its HTML
-) -> dict[str, str]:
-    "What a cell displays: the HTML, which in Jupyter names the widget. Warns where anywidget is missing."
-    if has_sliders():
-        try:
-            page = page.replace("<figure ", f'<figure data-model="{figure.widget._key}" ', 1)
-        except ImportError as error:
-            warnings.warn(str(error), stacklevel=2)
-    return {"text/plain": repr(figure), "text/html": page}
+def live_html(
+    figure,  # With `drawing`, `controls`, `options`, `settings`, `name`, `reading`, `caption`, `code`, `script`, `presets`
+    values: Mapping[str, Tensor],  # Of what moves, at the initial settings
+    sentence: str,  # Under the drawing
+    scripts: Sequence[str],  # None of them for a widget, whose module it has
+    style: str = "",
+    attributes: str = "",
+    **facts,  # What else the scripts need to know
+) -> str:
+    "The HTML of a figure with controls."
+    drawn = {name: panel.draw(name, values) for name, panel in figure.drawing.items()}
+    panels = [panel_html(drawn[name], f"{figure.name}-{name}", panel.alt) for name, panel in figure.drawing.items()]
+    width = max(of_panel.get_figwidth() for of_panel in drawn.values())
+    parts = [panels_html(panels, width), f'<p data-live="reading">{html.escape(sentence)}</p>']
+    moving = {
+        f"{name}-{artist.get_gid()}": shape_of(artist, of_panel)
+        for name, of_panel in drawn.items()
+        for artist in of_panel.findobj(lambda artist: artist.get_gid() is not None)
+    }
+    controls = [asdict(control) for control in figure.controls]
+    for name in ("settings", "presets", "reading", "code", "script"):
+        facts[name] = getattr(figure, name)
+    code = fill(figure.code, figure.settings, figure.options)
+    facts |= {"controls": controls, "options": figure.options, "shapes": moving}
+    return figure_html(figure.name, parts, code, figure.caption, scripts, style, facts, attributes)
 
-
+# %% ../../nbs/api/live_figure.ipynb #figure-code
 @dataclass(repr=False)
 class Figure:
     """A drawing with controls. On a page JavaScript moves it; in Jupyter the kernel also runs the module.
@@ -246,85 +287,33 @@ class Figure:
     presets: dict[str, dict[str, float]] = field(default_factory=dict)  # For each preset button its settings
 
     def __post_init__(self):
-        if not re.fullmatch(r"[a-z][a-z0-9-]*", self.name):
-            raise ValueError(f"name is {self.name!r}, expected lower-case letters, digits, hyphens: loss-against-p")
-        if missing := {control.name for control in self.controls} - set(self.settings):
-            raise ValueError(f"figure {self.name}: settings lack {', '.join(sorted(missing))}")
         self.settings = {name: float(value) for name, value in self.settings.items()}
-        for settings in (self.settings, *self.presets.values()):
-            self.checked(settings)
+        self.options = options_of(self.controls)
+        _check(self)
         self.program = to_javascript(self.function, self.settings)
-        self.html = self._page()
+        self.html, self.markup = _pages(self)
 
     def __repr__(self):
-        return f"Figure {self.name}: {fill(self.code.partition(chr(10))[0], self.settings)}"
+        return f"Figure {self.name}: {fill(self.code.partition(chr(10))[0], self.settings, self.options)}"
 
-    def checked(self, changed: Mapping[str, float]) -> dict[str, float]:
-        "All settings, some of them changed. Raises `ValueError` for one without a control or beyond it."
-        ranges = {control.name: control.range() for control in self.controls}
-        for name, value in changed.items():
-            if name not in ranges:
-                raise ValueError(f"figure {self.name} has no setting {name}, expected some of {', '.join(ranges)}")
-            low, high = ranges[name]
-            if not low <= value <= high:
-                raise ValueError(f"figure {self.name}: {name} is {value:g}, expected {low:g} to {high:.3g}")
-        return {**self.settings, **changed}
-
-    def values(
-        self,
-        **changed: float,  # Settings other than the initial ones
-    ) -> dict[str, Tensor]:
-        "What the function returns."
-        settings = self.checked(changed)
+    def values(self, **changed: float) -> dict[str, Tensor]:
+        "What the function returns, at settings some of which are not the initial ones."
+        settings = checked(self, changed)
         return self.function(**{name: torch.tensor(value, dtype=torch.float64) for name, value in settings.items()})
 
-    def _filled(self, template, changed):
-        numbers = {name: value.item() for name, value in self.values(**changed).items() if value.dim() == 0}
-        return fill(template, {**numbers, **self.checked(changed)})
-
-    def sentence(
-        self,
-        **changed: float,  # Settings other than the initial ones
-    ) -> str:
-        "The sentence under the figure."
-        settings = self.checked(changed)
+    def sentence(self, **changed: float) -> str:
+        "The sentence under the figure, likewise."
+        settings = checked(self, changed)
         at_zero = (sentence for name, sentence in self.reading_at_zero.items() if settings[name] == 0)
         return self._filled(next(at_zero, self.reading), changed)
 
-    def python(
-        self,
-        **changed: float,  # Settings other than the initial ones
-    ) -> str:
-        "What *Copy as Python* copies."
+    def python(self, **changed: float) -> str:
+        "What *Copy as Python* copies, likewise."
         return self._filled(self.script.replace("{code}", self.code), changed)
 
-    def _answer(self):
-        "The template of the module's numbers, formatted as in the sentence."
-        if self.module is None:
-            return ""
-        placeholders = {text[1:-1].partition(":")[0]: text for text in re.findall(r"\{[^}]*\}", self.reading)}
-        return "module: " + ", ".join(placeholders[name] for name in self.module(**self.settings))
-
-    def _page(self):
-        values = self.values()
-        drawn = {name: panel.draw(name, values) for name, panel in self.drawing.items()}
-        panels = [panel_html(drawn[name], f"{self.name}-{name}", panel.alt) for name, panel in self.drawing.items()]
-        width = max(figure.get_figwidth() for figure in drawn.values())
-        parts = [panels_html(panels, width), f'<p data-live="reading">{html.escape(self.sentence())}</p>']
-        moving = {
-            f"{name}-{artist.get_gid()}": shape_of(artist, figure)
-            for name, figure in drawn.items()
-            for artist in figure.findobj(lambda artist: artist.get_gid() is not None)
-        }
-        facts = {
-            "settings": self.settings, "controls": [asdict(control) for control in self.controls], "shapes": moving,
-            "drags": self.drags, "presets": self.presets, "actions": {}, "reading": self.reading,
-            "readingAtZero": self.reading_at_zero, "code": self.code, "script": self.script, "answer": self._answer(),
-        }  # fmt: skip
-        code, (name, script) = fill(self.code, self.settings), library()
-        self.markup = figure_html(self.name, parts, code, self.caption, facts=facts)
-        start = f'{name}(document.currentScript.closest("figure"), {self.program});'
-        return figure_html(self.name, parts, code, self.caption, [script, start], read_file("live.css"), facts)
+    def _filled(self, template, changed):
+        numbers = {name: value.item() for name, value in self.values(**changed).items() if value.dim() == 0}
+        return fill(template, {**numbers, **checked(self, changed)}, self.options)
 
     @cached_property
     def widget(self):  # An anywidget
@@ -333,6 +322,52 @@ class Figure:
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         return mimebundle(self, self.html)
+
+# %% ../../nbs/api/live_figure.ipynb #pages-code
+def _check(figure):
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", figure.name):
+        raise ValueError(f"name is {figure.name!r}, expected lower-case letters, digits, hyphens: loss-against-p")
+    if missing := {control.name for control in figure.controls} - set(figure.settings):
+        raise ValueError(f"figure {figure.name}: settings lack {', '.join(sorted(missing))}")
+    for settings in (figure.settings, *figure.presets.values()):
+        checked(figure, settings)
+
+
+def _answer(figure):
+    "The template of the module's numbers, formatted as in the sentence."
+    if figure.module is None:
+        return ""
+    placeholders = {text[1:-1].partition(":")[0]: text for text in re.findall(r"\{[^}]*\}", figure.reading)}
+    return "module: " + ", ".join(placeholders[name] for name in figure.module(**figure.settings))
+
+
+def _pages(figure):
+    "Its HTML for a page, and for a widget."
+    name, script = library()
+    start = f'{name}(document.currentScript.closest("figure"), {figure.program});'
+    more = {"drags": figure.drags, "readingAtZero": figure.reading_at_zero, "answer": _answer(figure)}
+    of_figure = figure, figure.values(), figure.sentence()
+    page = live_html(*of_figure, [script, start], read_file("live.css"), **more)
+    return page, live_html(*of_figure, [], **more)
+
+
+def has_sliders() -> bool:
+    "Whether the notebook runs in an interactive frontend: these send a cell's id with a request, nbconvert does not."
+    kernel = getattr(get_ipython(), "kernel", None)
+    return kernel is not None and "cellId" in kernel.get_parent().get("metadata", {})
+
+
+def mimebundle(
+    figure,  # With a `widget`
+    page: str,  # Its HTML
+) -> dict[str, str]:
+    "What a cell displays: the HTML, which in Jupyter names the widget. Warns where anywidget is missing."
+    if has_sliders():
+        try:
+            page = page.replace("<figure ", f'<figure data-model="{figure.widget._key}" ', 1)
+        except ImportError as error:
+            warnings.warn(str(error), stacklevel=2)
+    return {"text/plain": repr(figure), "text/html": page}
 
 # %% ../../nbs/api/live_figure.ipynb #widget-code
 def synchronized(

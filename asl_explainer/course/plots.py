@@ -5,8 +5,9 @@
 # %% ../../nbs/api/plots.ipynb #imports
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -26,19 +27,19 @@ from torch import Tensor
 
 from .alternatives import distribution_balanced, hill, two_way, zlpr
 from .curves import check_batch, gradient_peak, label_curve, sweep
-from .live_figure import Choice, Figure, Slider
+from .live_figure import Choice, Figure, Slider, fill
 from ..equation import asymmetric_loss_reference
 from ..losses import AsymmetricLossMultiLabel, AsymmetricLossSingleLabel
 
 # %% auto #0
 __all__ = ['COLORS', 'STYLE', 'SLIDERS', 'PRESETS', 'CAT', 'OTHERS', 'LOSSES', 'use_style', 'Line', 'Area', 'Dots', 'Note',
            'Panel', 'explore_probability', 'Label', 'cat_table', 'explore_cat', 'explore_parameter', 'explore_losses',
-           'explore_meaning']
+           'plot_losses', 'explore_meaning']
 
 # %% ../../nbs/api/plots.ipynb #style
 COLORS = {
     "positive": "#0072B2", "negative": "#D55E00", "forgotten": "#CC79A7",
-    "BCE": "#4D4D4D", "focal": "#009E73", "ASL": "#8E44AD",
+    "BCE": "#4D4D4D", "focal": "#009E73", "ASL": "#8E44AD", "other": "#8A6D1B",
 }  # fmt: skip
 """The color of each kind of label and of each loss.
 
@@ -101,13 +102,14 @@ class Area:
 
     name: str
     color: str = _GREY
+    alpha: float = 0.25
     points = None
 
     def draw(self, axes: Axes, points) -> None:
         "Draw it with corners."
-        axes.add_patch(Polygon(points.T, gid=self.name, color=self.color, alpha=0.25, linewidth=0))
+        axes.add_patch(Polygon(points.T, gid=self.name, color=self.color, alpha=self.alpha, linewidth=0))
 
-
+# %% ../../nbs/api/plots.ipynb #parts-dots
 @dataclass(frozen=True)
 class Dots:
     "Round or square dots."
@@ -144,32 +146,48 @@ class Note:
         place = {"ha": self.align, "va": self.valign, "gid": self.name or None}
         axes.text(*np.ravel(points), self.text, color=self.color, fontsize=self.size, **place)
 
+# %% ../../nbs/api/plots.ipynb #panel-code
+_LEGEND = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 4, "frameon": False, "borderpad": 0}
+_LEGEND |= {"borderaxespad": 0.3, "handlelength": 1.4, "handletextpad": 0.4, "columnspacing": 1}
+
 
 @dataclass(frozen=True)
 class Panel:
-    "Axes with parts in them."
+    "Axes with parts in them, and above them a legend of the lines that have one."
 
     alt: str  # Text alternative, for readers who do not see the panel
     parts: list[Line | Area | Dots | Note]  # In the order in which they are drawn
     axes: dict  # What matplotlib's `Axes.set` takes: limits, labels, title
-    size: tuple[float, float] = (3.2, 3)  # In inches
-    font: float = STYLE["font.size"]
+    size: tuple[float, float] = (3.6, 1.9)  # In inches; two of them fit into half of a phone's screen
+    margins: tuple[float, float] = (0.6, 0.2)  # Left and right of the axes, in inches: the same in panels of a figure
+    font: float = 9
 
     def draw(
         self,
         name: str,  # Of the panel
         values: Mapping[str, Tensor],  # By panel and part, x and y of what moves
     ) -> matplotlib.figure.Figure:
-        "Draw the panel with matplotlib."
+        "Draw the panel with matplotlib. Raises `ValueError` for a part that moves and has no values, and without an `alt`."
+        moving = {f"{name}-{part.name}" for part in self.parts if part.points is None}
+        if missing := moving - set(values):
+            raise ValueError(f"panel {name} lacks {', '.join(sorted(missing))}; there is {', '.join(values)}")
+        if not self.alt:
+            raise ValueError(f"panel {name} has no alt, expected a text for readers who do not see it")
         with plt.style.context(["default", {**STYLE, "font.size": self.font}]):
             figure = matplotlib.figure.Figure(figsize=self.size, layout="constrained")
             axes = figure.add_subplot()
-            axes.set(**self.axes)
+            axes.set(axisbelow=True, **self.axes)
+            for axis in (axes.xaxis, axes.yaxis):
+                if axis.get_scale() == "log":
+                    axis.set_major_formatter(lambda tick, _: fill("{tick}", {"tick": tick}))
             for part in self.parts:
                 part.draw(axes, values[f"{name}-{part.name}"] if part.points is None else part.points)
             if axes.get_legend_handles_labels()[0]:
-                axes.legend(loc="upper right", frameon=False)
+                axes.legend(**_LEGEND)
             figure.draw_without_rendering()  # which places the axes
+            placed, (left, right) = axes.get_position(), self.margins
+            figure.set_layout_engine("none")
+            axes.set_position([left / self.size[0], placed.y0, 1 - (left + right) / self.size[0], placed.height])
             for axis in (axes.xaxis, axes.yaxis):  # later, other settings of matplotlib would choose other ticks
                 axis.set_major_locator(FixedLocator(axis.get_majorticklocs()))
         return figure
@@ -202,9 +220,14 @@ def _grid():
     return p, (p / (1 - p)).log()
 
 
-def _thin(x, y, name="BCE"):
+def _thin(x, y, name="BCE", legend=None):
     "A reference that does not move."
-    return Line("", COLORS[name], width=1.1, alpha=0.7, points=(x, y))
+    return Line("", COLORS[name], width=1.1, alpha=0.7, points=(x, y), legend=legend)
+
+
+def _legend(line, text=None):
+    "The line, named in the legend."
+    return replace(line, legend=text or line.name)
 
 
 def _zero(low, high):
@@ -234,36 +257,35 @@ _REFERENCES = {
     "BCE": {"gamma_neg": 0.0, "gamma_pos": 0.0, "clip": 0.0},
     "focal": {"gamma_neg": 2.0, "gamma_pos": 2.0, "clip": 0.0},
 }
+_SIDES = (_POSITIVE, _NEGATIVE)
 
 
-def _probability_panel(name, title, alt, *parts):
+def _probability_panel(name, alt, lines, *parts, **axes):
+    "A panel over the probability: references, margin and floors behind the two lines."
     (p, z), column = _grid(), list(_LIMITS).index(name)
     references = [
-        _thin(p, label_curve(z, target, **settings)[column], reference)
+        _thin(p, label_curve(z, target, **settings)[column], reference, reference if named and target else None)
+        for named in [lines[0].legend is not None]
         for reference, settings in _REFERENCES.items()
         for target in (1, 0)
     ]
-    parts = [*references, Area("margin"), _POSITIVE, _NEGATIVE, *parts]
-    axes = {"title": title, "xlabel": "probability p of the label", "xlim": (0, 1), "ylim": _LIMITS[name]}
+    floors = [Line(f"{line.name}-floor", line.color, ":", 1.4) for line in _SIDES]
+    parts = [Area("margin"), *references, *floors, *lines, *parts]
+    axes = {"xlim": (0, 1), "ylim": _LIMITS[name], **axes}
     return Panel(f"A line chart over the probability from 0 to 1. {alt}", parts, axes)
 
 
 def _probability_panels():
     loss = _probability_panel(
-        "loss", "Loss of a label",
+        "loss",
         "The loss of a positive falls to 0 at p = 1, that of a negative rises from 0 at the margin.",
-        Note("positive", COLORS["positive"], (0.2, 2.6)),
-        Note("negative", COLORS["negative"], (0.86, 2.6), align="right"),
+        [_legend(line) for line in _SIDES], ylabel="loss", xticklabels=[],
     )  # fmt: skip
     gradient = _probability_panel(
-        "gradient", "Its gradient, dL/dz",
+        "gradient",
         "The gradient of a positive is below zero, that of a negative above zero with a peak near the right end.",
-        _zero(0, 1),
-        Dots("peak", COLORS["negative"]),
-        Note("positive", COLORS["positive"], (0.3, -1.15)),
-        Note("negative", COLORS["negative"], (0.3, 1.25)),
-        Note("BCE", COLORS["BCE"], (0.34, 0.42), align="right", size=9),
-        Note("focal", COLORS["focal"], (0.7, 0.98), align="right", size=9),
+        _SIDES, _zero(0, 1), Dots("peak", COLORS["negative"]),
+        ylabel="gradient, dL/dz", yticks=(-1, 0, 1), xlabel="probability p of the label",
     )  # fmt: skip
     return {"loss": loss, "gradient": gradient}
 
@@ -278,6 +300,8 @@ def _probability(gamma_neg, gamma_pos, clip, eps):
     for name, (low, high) in _LIMITS.items():
         heights = torch.tensor([low, high, high, low], dtype=torch.float64)
         values[f"{name}-margin"] = torch.stack([clip * corners, heights])
+        for side, kink in {"positive": eps, "negative": 1 - eps + clip}.items():
+            values[f"{name}-{side}-floor"] = torch.stack([kink.expand(2), heights[:2]])
     peak_p, peak_height = gradient_peak(gamma_neg=gamma_neg, clip=clip, eps=eps)
     peak = torch.stack([peak_p, peak_height]).unsqueeze(1)
     return values | {"gradient-peak": peak, "peak_p": peak_p, "peak_height": peak_height}
@@ -308,10 +332,9 @@ def explore_probability(
         name=name, settings=_started("explore_probability", PRESETS["timm"], settings), presets=PRESETS,
         reading=_PEAK + "up to p = {clip:.2f} they have none.", reading_at_zero={"clip": _PEAK + "there is no margin."},
         caption="Loss and gradient of a positive and of a negative, by the probability that the model gives it. "
-        "Thin lines: "
-        "cross-entropy (BCE) and focal loss with γ = 2. Shaded: p below the margin, where a negative has no loss. "
-        "Dot: where "
-        "a negative has the largest gradient.",
+        "Thin lines: cross-entropy (BCE) and focal loss with γ = 2. Shaded: p below the margin, where a negative has "
+        "no loss. Dot: where a negative has the largest gradient. Dotted: where the probability inside the logarithm "
+        "falls to ε. Beyond it the logarithm stays at log ε: the curve has a kink.",
         code=_MULTI, script=_PEAK_SCRIPT,
     )  # fmt: skip
 
@@ -345,34 +368,52 @@ def cat_table(
     return Markdown("\n".join("| " + " | ".join(row) + " |" for row in rows))
 
 # %% ../../nbs/api/plots.ipynb #cat-panels
-def _cat_panel():
+_KINDS = {"cat": COLORS["positive"], "cup": COLORS["forgotten"]}  # the other labels are negatives
+_TOP, _BOTTOM = 1.95, -1.8  # where the names stand, beyond every gradient of a negative and of a positive
+
+
+def _called(label):
+    return f"{label.count} {label.name}" if label.count > 1 else label.name
+
+
+def _gradient_panel():
     p, z = _grid()
-    parts = [
-        _zero(-0.06, 1.06),
-        *(_thin(p, label_curve(z, target, gamma_neg=0, gamma_pos=0, clip=0)[1]) for target in (0, 1)),
-        Note("BCE", COLORS["BCE"], (0.56, 0.62), align="right"),
-        _POSITIVE,
-        _NEGATIVE,
-        Note("positive", COLORS["positive"], (0.05, -1.2)),
-        Note("negative", COLORS["negative"], (0.05, 1.3)),
-    ]
+    of_bce = [label_curve(z, target, gamma_neg=0, gamma_pos=0, clip=0)[1] for target in (1, 0)]
+    parts = [_zero(-0.12, 1.06), Area("margin"), _thin(p, of_bce[0], legend="BCE"), _thin(p, of_bce[1])]
+    parts += map(_legend, _SIDES)
     for label in CAT:
-        color, valign = (COLORS["positive"], "top") if label.target else (COLORS["negative"], "bottom")
+        color, valign = _KINDS.get(label.name, COLORS["negative"]), "top" if label.target else "bottom"
+        parts.append(Line(f"{label.name}-leader", color, width=0.9))
         parts.append(Dots(label.name, color, 9, square=True))
-        parts.append(Note(label.name, name=f"{label.name}-name", align="center", valign=valign))
+        parts.append(Note(_called(label), name=f"{label.name}-name", align="center", valign=valign))
     alt = (
         "A line chart of the gradient by the probability: a line for a positive, below zero, and one for a negative, "
         "above zero, with cross-entropy in grey. Squares mark the cat at 0.6 on the line of positives, and on that of "
         "negatives the others at 0.03, the dog at 0.4 and the cup at 0.99."
     )
-    axes = {"xlim": (-0.06, 1.06), "ylim": (-1.75, 1.6), "xlabel": "probability p", "ylabel": "gradient, dL/dz"}
-    return Panel(alt, parts, axes, size=(4.5, 3.4))
+    axes = {"xlim": (-0.12, 1.06), "ylim": (-2.2, 2.35), "yticks": (-1, 0, 1)}
+    axes |= {"xlabel": "probability p", "ylabel": "gradient, dL/dz"}
+    return Panel(alt, parts, axes, size=(3.6, 2.6), margins=(0.75, 0.2))
 
 
+def _shares_panel():
+    parts = [Area(label.name, _KINDS.get(label.name, COLORS["negative"]), 1) for label in CAT]
+    alt = "Four bars: the share of the cat, the dog, the cup and the 77 others in the sum of the absolute gradients."
+    axes = {"xlim": (0, 1), "xticks": (0, 0.5, 1), "xticklabels": ("0%", "50%", "100%"), "ylim": (3.6, -0.6)}
+    axes |= {"yticks": range(len(CAT)), "yticklabels": map(_called, CAT), "xlabel": "share of the gradient"}
+    return Panel(alt, parts, axes, size=(3.6, 1.2), margins=(0.75, 0.2))
+
+# %% ../../nbs/api/plots.ipynb #cat-values
 def _of_loss(initial, moved):
     "The settings of the loss: `gamma` sets both exponents, and what has no slider stays as it was."
     both = {name: moved["gamma"] for name in ("gamma_neg", "gamma_pos") if "gamma" in moved}
     return {name: both.get(name, moved.get(name, value)) for name, value in initial.items()}
+
+
+def _bar(row, share):
+    "The corners of a bar."
+    ends = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64)
+    return torch.stack([share * ends, row + torch.tensor([-0.3, 0.3, 0.3, -0.3], dtype=torch.float64)])
 
 
 def _cat(initial, **moved):
@@ -380,12 +421,21 @@ def _cat(initial, **moved):
     current, values, (p, z) = _of_loss(initial, moved), {}, _grid()
     for side, target in _TARGETS.items():
         values[f"gradient-{side}"] = torch.stack([p, label_curve(z, target, **current)[1]])
+    edge = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64) * current["clip"]
+    values["gradient-margin"] = torch.stack([edge, torch.tensor([-3.0, 3.0, 3.0, -3.0], dtype=torch.float64)])
     for label in CAT:
-        place = moved[f"p_{label.name}"].reshape(1)
+        place, strip = moved[f"p_{label.name}"].reshape(1), _BOTTOM if label.target else _TOP
         gradient = label_curve((place / (1 - place)).log(), label.target, **current)[1]
+        name = torch.stack([place, torch.full_like(place, strip)])
         values[f"gradient-{label.name}"] = torch.stack([place, gradient])
-        values[f"gradient-{label.name}-name"] = torch.stack([place, gradient + (-0.1 if label.target else 0.1)])
+        values[f"gradient-{label.name}-name"] = name
+        end = torch.stack([place, torch.full_like(place, strip - math.copysign(0.2, strip))])  # short of the name
+        values[f"gradient-{label.name}-leader"] = torch.cat([torch.stack([place, gradient]), end], 1)
         values[label.name] = label.count * gradient.sum()
+    total = sum(values[label.name].abs() for label in CAT)
+    for row, label in enumerate(CAT):
+        share = values[label.name].abs() / total
+        values |= {f"shares-{label.name}": _bar(row, share), f"{label.name}_percent": 100 * share}
     return values
 
 
@@ -419,13 +469,14 @@ def explore_cat(
     start = {"gamma": initial["gamma_neg"], **initial, **{f"p_{label.name}": label.p for label in CAT}}
     sliders = [*(known[control] for control in controls), *places]
     return Figure(
-        {"gradient": _cat_panel()}, sliders, partial(_cat, initial), partial(_cat_module, initial),
+        {"gradient": _gradient_panel(), "shares": _shares_panel()}, sliders,
+        partial(_cat, initial), partial(_cat_module, initial),
         name=name, settings={slider.name: start[slider.name] for slider in sliders},
-        reading="Gradients: cat {cat:.2f}, dog {dog:.2f}, forgotten cup {cup:.2f}, the 77 others together "
-        "{others:.2f}.",
+        reading="Gradients and their shares: cat {cat:.2f} ({cat_percent:.0f}%), dog {dog:.2f} ({dog_percent:.0f}%), "
+        "forgotten cup {cup:.2f} ({cup_percent:.0f}%), the 77 others together {others:.2f} ({others_percent:.0f}%).",
         caption="The gradient of a positive and of a negative by its probability, with the labels of the example: "
-        "drag them. "
-        "Grey: cross-entropy.",
+        "drag the squares. Below, each label's share of the sum of absolute gradients. Pink: the cup, a forgotten "
+        f"positive.{' Shaded: p below the margin, where a negative has no gradient.' * ('clip' in controls)}",
         code=f"AsymmetricLossMultiLabel({', '.join(map('='.join, shown.items()))}, {_RECOMMENDED})",
         script=_CAT_SCRIPT, drags={f"gradient-{label.name}": f"p_{label.name}" for label in CAT},
     )  # fmt: skip
@@ -462,16 +513,19 @@ def _along_panels(name, slider, kind, data, loss_limits):
     for part, style in {"batch": Line("", COLORS["ASL"]), "positives": _POSITIVE, "negatives": _NEGATIVE}.items():
         legend = said[part] if _PLACES[part] == "gradient" else None
         parts[_PLACES[part]] += [Line(part, style.color, style.dash, legend=legend), Dots(f"{part}-dot", style.color)]
-    axes = {"xlabel": slider.label, "xlim": slider.range(), "xscale": "log" if slider.log else "linear"}
-    titles = {"loss": "Loss of the batch", "gradient": "Size of its gradient, Σ|dL/dz|"}
+    axes = {"xlim": slider.range(), "xscale": "log" if slider.log else "linear"}
+    labels = {
+        "loss": {"ylabel": "loss of the batch", "xticklabels": []},
+        "gradient": {"ylabel": "Σ|dL/dz|", "xlabel": slider.label},
+    }
     alts = {
         "loss": f"A line chart of the loss of a batch along {name}.",
         "gradient": f"A line chart of the size of the batch's gradient along {name}, in two lines: "
         f"one from the {said['positives']} and one from the {said['negatives']}.",
     }
     return {
-        place: Panel(alts[place], parts[place], {**axes, "title": title, "ylim": limits[place]})
-        for place, title in titles.items()
+        place: Panel(alts[place], parts[place], {**axes, "ylim": limits[place], **of_place})
+        for place, of_place in labels.items()
     }
 
 # %% ../../nbs/api/plots.ipynb #parameter-figure
@@ -521,29 +575,8 @@ The first label of the first sample moves."""
 _LABELS, _COUNTS = (OTHERS == 1).double(), torch.tensor([10.0, 100, 100, 100, 100, 100], dtype=torch.float64)
 _MOVES = torch.zeros_like(OTHERS)
 _MOVES[0, 0] = 1
-_FALLS = "The gradient of a negative is near zero for negative logits, rises to the right and falls again."
-LOSSES = {
-    "weighted": ("BCE, weighted", "It is three times as large as cross-entropy for a positive."),
-    "focal": ("Focal", "The gradient of a negative is near zero for negative logits and rises to the right."),
-    "ASL": ("ASL", _FALLS),
-    "hill": ("Hill", _FALLS),
-    "zlpr": ("ZLPR", "It is close to cross-entropy in this example."),
-    "two-way": ("Two-way", "The gradient of a negative at large logits is twice as large as that of cross-entropy."),
-    "balanced": ("Balanced", "The gradient of a negative at large logits is more than twice that of cross-entropy."),
-}
-"The panels of `explore_losses`: their titles, and what they show."
-
-
-def _losses_panel(title, shows):
-    parts = [_zero(-6, 6)]
-    for style in (_POSITIVE, _NEGATIVE):
-        parts += [Line(f"{style.name}-BCE", COLORS["BCE"], width=1.1, alpha=0.7), style]
-    parts.append(Note("negative", COLORS["negative"], (-5.8, 2.1)))
-    parts.append(Note("positive", COLORS["positive"], (5.8, -1.4), align="right"))
-    alt = f"{title}: a line for a positive and one for a negative by the logit; in grey, cross-entropy. {shows}"
-    ticks = {"xticks": (-5, 0, 5), "yticks": (-1, 0, 1, 2)}
-    axes = {"title": title, "xlabel": "logit z", "xlim": (-6, 6), "ylim": (-1.6, 2.6), **ticks}
-    return Panel(alt, parts, axes, size=(1.5, 1.75), font=9)
+LOSSES = ("weighted BCE", "focal loss", "ASL", "Hill loss", "ZLPR", "two-way loss", "distribution-balanced loss")
+"The losses of `explore_losses` and `plot_losses`."
 
 
 def _alone(**settings):
@@ -560,78 +593,139 @@ def _among_others(loss):
 
     return lambda z, target: len(OTHERS) * loss(moved(OTHERS, z), moved(_LABELS, target))
 
+
+def _losses_panel(name, legend=lambda line, text=None: line, **axes):
+    "A panel over the logit: the chosen loss in color, cross-entropy in grey."
+    behind = [Line(f"{side}-BCE", COLORS["BCE"], width=1.1, alpha=0.7) for side in _TARGETS]
+    lines = [behind[0], legend(behind[1], "BCE"), *map(legend, _SIDES)]
+    alt = f"A line chart of the {name} by the logit: for a positive and for a negative, in grey cross-entropy."
+    return Panel(alt, [_zero(-6, 6), *lines], {"xlim": (-6, 6), **axes})
+
 # %% ../../nbs/api/plots.ipynb #losses-code
-def _losses(show, weight, gamma, gamma_neg, clip, margin, temperature, scale):
+def _losses(loss, weight, gamma, gamma_neg, clip, margin, temperature, scale):
     "What the figure shows at these settings."
     z = torch.arange(-30, 31, dtype=torch.float64) / 5
-    losses = {
-        "weighted": _alone(gamma_neg=0.0, pos_weight=weight),
-        "focal": _alone(gamma_neg=gamma, gamma_pos=gamma),
-        "ASL": _alone(gamma_neg=gamma_neg, clip=clip),
-        "hill": lambda z, target: hill(z.view(1, 1), target.view(1, 1), margin=margin),
-        "zlpr": _among_others(zlpr),
-        "two-way": _among_others(lambda z, y: two_way(z, y, temperature)),
-        "balanced": _among_others(lambda z, y: distribution_balanced(z, y, _COUNTS, 1000, scale)),
-        "BCE": _alone(gamma_neg=0.0),
-    }
-    values = {}
-    for name, loss in losses.items():
-        for side, target in _TARGETS.items():
-            gradient, value = torch.func.vmap(torch.func.grad_and_value(loss))(z, torch.full_like(z, target))
-            right = value[-1] if target else value[0]  # the loss counts from where the label is right
-            line = torch.stack([z, torch.where(show == 0, gradient, value - right)])
-            values |= {f"{behind}-{side}-BCE": line for behind in LOSSES} if name == "BCE" else {f"{name}-{side}": line}
-            values[f"{name}_{side}"] = gradient[55]  # at z = 5
+    losses = [
+        _alone(gamma_neg=0.0, pos_weight=weight),
+        _alone(gamma_neg=gamma, gamma_pos=gamma),
+        _alone(gamma_neg=gamma_neg, clip=clip),
+        lambda z, target: hill(z.view(1, 1), target.view(1, 1), margin=margin),
+        _among_others(zlpr),
+        _among_others(lambda z, y: two_way(z, y, temperature)),
+        _among_others(lambda z, y: distribution_balanced(z, y, _COUNTS, 1000, scale)),
+    ]
+    values, at = {}, {"positive": 5, "negative": 55}  # z = -5 and z = 5, where the model is wrong
+    for side, target in _TARGETS.items():
+        targets = torch.full_like(z, target)
+        of_bce = torch.func.vmap(torch.func.grad_and_value(_alone(gamma_neg=0.0)))(z, targets)
+        of_all = [torch.func.vmap(torch.func.grad_and_value(each))(z, targets) for each in losses]
+        for n, name in enumerate(("gradient", "loss")):
+            chosen = sum(torch.where(loss == k, curves[n], 0) for k, curves in enumerate(of_all))
+            for curve, end in ((chosen, ""), (of_bce[n], "-BCE")):
+                curve = curve - curve[-1 if target else 0] if name == "loss" else curve  # 0 where the label is right
+                values[f"{name}-{side}{end}"] = torch.stack([z, curve])
+                values[f"{name}_{side}{end.replace('-', '_')}"] = curve[at[side]]
     return values
 
+# %% ../../nbs/api/plots.ipynb #losses-module
+def _example(value):
+    "The example's logits and labels; its first label is a negative with this logit."
+    logits = OTHERS.clone()
+    logits[0, 0] = value
+    return logits.requires_grad_(), _LABELS
 
-_LOSSES_SCRIPT = """from asl_explainer import AsymmetricLossMultiLabel
-from asl_explainer.course.alternatives import hill
-import torch
 
-losses = [
-    AsymmetricLossMultiLabel(gamma_neg=0, gamma_pos=0, clip=0, eps=0),
-    AsymmetricLossMultiLabel(gamma_neg={gamma}, gamma_pos={gamma}, clip=0, eps=0),
-    {code},
-    lambda logits, targets: hill(logits, targets, margin={margin}),
-]
-for loss in losses:
-    logits = torch.tensor([[5.0]], dtype=torch.float64, requires_grad=True)
-    loss(logits, torch.zeros(1, 1)).backward()
-    print(logits.grad)  # of a negative under BCE, focal loss, ASL and Hill loss"""
+def _losses_module(loss, weight, gamma, gamma_neg, clip, margin, temperature, scale):
+    asl = partial(AsymmetricLossMultiLabel, gamma_pos=0, clip=0, eps=0, reduction="batchmean")
+    losses = [
+        asl(gamma_neg=0, pos_weight=weight),
+        asl(gamma_neg=gamma, gamma_pos=gamma),
+        asl(gamma_neg=gamma_neg, clip=clip),
+        partial(hill, margin=margin),
+        zlpr,
+        partial(two_way, temperature=temperature),
+        partial(distribution_balanced, counts=_COUNTS, samples=1000, scale=scale),
+    ]
+    logits, labels = _example(5.0)
+    losses[int(loss)](logits, labels).backward()
+    return {"gradient_negative": len(logits) * logits.grad[0, 0].item()}
+
+
+_LOSSES_CODE = """import torch
+from functools import partial
+from asl_explainer import AsymmetricLossMultiLabel
+from asl_explainer.course.alternatives import *
+from asl_explainer.course.plots import OTHERS
+
+asl = partial(AsymmetricLossMultiLabel, gamma_pos=0, clip=0, eps=0, reduction='batchmean')
+counts = torch.tensor([10, 100, 100, 100, 100, 100])
+losses = {
+    'weighted BCE': asl(gamma_neg=0, pos_weight={weight}),
+    'focal loss': asl(gamma_neg={gamma}, gamma_pos={gamma}),
+    'ASL': asl(gamma_neg={gamma_neg}, clip={clip}),
+    'Hill loss': partial(hill, margin={margin}),
+    'ZLPR': zlpr,
+    'two-way loss': partial(two_way, temperature={temperature}),
+    'distribution-balanced loss': partial(distribution_balanced, counts=counts, samples=1000, scale={scale}),
+}
+logits, labels = OTHERS.clone(), (OTHERS == 1).double()
+logits[0, 0] = 5  # a negative
+logits.requires_grad_()
+losses['{loss:s}'](logits, labels).backward()
+print(len(logits) * logits.grad[0, 0])"""
 
 # %% ../../nbs/api/plots.ipynb #losses-figure
 def explore_losses(
     name: str = "losses",  # Identifies the figure on its page and in addresses
 ) -> Figure:  # Displayed as the last line of a cell
-    "Gradient or loss of a label under seven losses, with sliders for their settings."
+    "Loss and gradient of a label under one of seven losses, with sliders for its settings."
+    own = {"weighted": 0, "focal": 1, "ASL": 2, "hill": 3, "two-way": 5, "balanced": 6}
+    shown = {loss: ("loss", option) for loss, option in own.items()}
     controls = [
-        Choice("show", "show", ("gradient", "loss")),
-        Slider("weight", "weight of positives", 1, 10, 0.5),
-        Slider("gamma", "γ of focal loss", 0, 4, 0.1),
-        SLIDERS["gamma_neg"],
-        SLIDERS["clip"],
-        Slider("margin", "margin of Hill loss", 0, 2, 0.1),
-        Slider("temperature", "T of two-way loss", 0.5, 8, 0.5),
-        Slider("scale", "λ of distribution-balanced loss", 1, 6, 0.5),
+        Choice("loss", "loss", LOSSES),
+        Slider("weight", "weight of positives", 1, 2.5, 0.25, when=shown["weighted"]),
+        Slider("gamma", "γ", 0, 4, 0.1, when=shown["focal"]),
+        *(replace(SLIDERS[setting], when=shown["ASL"]) for setting in ("gamma_neg", "clip")),
+        Slider("margin", "margin", 0, 2, 0.1, when=shown["hill"]),
+        Slider("temperature", "T (temperature)", 0.5, 8, 0.5, when=shown["two-way"]),
+        Slider("scale", "λ (scale)", 1, 6, 0.5, when=shown["balanced"]),
     ]
-
-    def module(gamma_neg, clip, **_):
-        at = torch.tensor([[5.0]], dtype=torch.float64)
-        return {"ASL_negative": _module_slope(at, 0, gamma_neg=gamma_neg, gamma_pos=0.0, clip=clip, eps=0.0).item()}
-
+    of_loss = {"ylim": (0, 15), "yticks": (0, 5, 10, 15), "ylabel": "loss", "xticklabels": []}
+    of_gradient = {"ylim": (-2.6, 2.6), "yticks": range(-2, 3), "ylabel": "gradient, dL/dz", "xlabel": "logit z"}
     return Figure(
-        {loss: _losses_panel(*said) for loss, said in LOSSES.items()}, controls, _losses, module,
-        name=name, settings=dict(zip((control.name for control in controls), (0, 3, 2, 4, 0.05, 1, 4, 2))),
-        reading="A negative at z = 5 (p = 0.993), perhaps a forgotten label, has a gradient of {BCE_negative:.2f} "
-        "under BCE, "
-        "{focal_negative:.2f} under focal loss, {ASL_negative:.2f} under ASL, and {hill_negative:.2f} under Hill loss.",
-        caption="Gradient or loss of one label by its logit under seven losses; the last one is the "
-        "distribution-balanced loss. "
-        "Grey: binary cross-entropy.",
-        code=f"AsymmetricLossMultiLabel(gamma_neg={{gamma_neg}}, gamma_pos=0, clip={{clip}}, {_RECOMMENDED})",
-        script=_LOSSES_SCRIPT,
+        {"loss": _losses_panel("loss", _legend, **of_loss), "gradient": _losses_panel("gradient", **of_gradient)},
+        controls, _losses, _losses_module,
+        name=name, settings=dict(zip((control.name for control in controls), (2, 2, 2, 4, 0.05, 1, 4, 2))),
+        reading="A negative at z = 5 (p = 0.993), perhaps a forgotten label, has a gradient of {gradient_negative:.2f} "
+        "under {loss:s} and of {gradient_negative_BCE:.2f} under BCE; its loss is {loss_negative:.2f} and "
+        "{loss_negative_BCE:.2f}. A positive at z = -5 has a gradient of {gradient_positive:.2f} and "
+        "{gradient_positive_BCE:.2f}.",
+        caption="Loss and gradient of one label by its logit, under the chosen loss and, in grey, under binary "
+        "cross-entropy (BCE). The loss counts from where the label is right.",
+        code=_LOSSES_CODE,
     )  # fmt: skip
+
+
+def plot_losses() -> matplotlib.figure.Figure:
+    "The gradient under each of `LOSSES`, at the initial settings of `explore_losses`."
+    explored = explore_losses()
+    figure, places = plt.subplots(3, 3, figsize=(4.5, 4.6), sharex=True, sharey=True)
+    for n, (axes, name) in enumerate(zip(places.flat, LOSSES)):
+        values = explored.values(loss=n)
+        for line in _SIDES:
+            for behind, style in ((True, Line("BCE", COLORS["BCE"], width=1.1)), (False, replace(line, width=1.8))):
+                curve = values[f"gradient-{line.name}{'-BCE' * behind}"]
+                replace(style, points=curve, legend=style.name).draw(axes, curve)
+        axes.set(ylim=(-2.6, 2.6), yticks=(-2, 0, 2), xticks=(-5, 0, 5))
+        axes.tick_params(labelbottom=n + 3 >= len(LOSSES))
+        axes.set_title(name.removesuffix(" loss").replace("-b", "-\nb"))
+    for axes in places.flat[len(LOSSES) :]:
+        axes.set_axis_off()
+    named = dict(zip(*reversed(places[0, 0].get_legend_handles_labels())))
+    figure.legend(named.values(), named, loc="lower right", frameon=False)
+    figure.supxlabel("logit z", fontsize="medium")
+    figure.supylabel("gradient, dL/dz", fontsize="medium")
+    return figure
 
 # %% ../../nbs/api/plots.ipynb #meaning-code
 _SAID = (0.3, 0.5, 0.7)  # the predictions that the sentence is about
@@ -668,8 +762,7 @@ def explore_meaning(
     "What fraction of labels is present where a model predicts p, if the gradients of both sides cancel, with sliders."
     presets = {preset: {key: value for key, value in of.items() if key != "eps"} for preset, of in PRESETS.items()}
     parts = [
-        _thin([0, 1], [0, 1]), Line("curve", COLORS["ASL"]), Dots("dots", COLORS["ASL"]),
-        Note("BCE", COLORS["BCE"], (0.46, 0.5), align="right"), Note("ASL", COLORS["ASL"], (0.72, 0.35)),
+        _thin([0, 1], [0, 1], legend="BCE"), Line("curve", COLORS["ASL"], legend="ASL"), Dots("dots", COLORS["ASL"]),
     ]  # fmt: skip
     alt = (
         "A curve from 0 to the upper right corner of a unit square, and the diagonal, on which a probability is a "
@@ -679,7 +772,7 @@ def explore_meaning(
         "diagonal to the end."
     )
     axes = {"xlabel": "probability p that the model gives", "ylabel": "fraction that is present"}
-    panel = Panel(alt, parts, {"xlim": (0, 1), "ylim": (0, 1), **axes}, size=(4.5, 3.6))
+    panel = Panel(alt, parts, {"xlim": (0, 1), "ylim": (0, 1), **axes}, size=(3.6, 3.2))
     return Figure(
         {"meaning": panel}, [SLIDERS[key] for key in presets["paper"]], _meaning, _meaning_module,
         name=name, settings=_started("explore_meaning", presets["paper"], settings), presets=presets,

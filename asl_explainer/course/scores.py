@@ -51,7 +51,10 @@ def ranking_scores(
     present = labels.sum(0) > 0
     of_labels = average_precisions(logits[:, present], labels[:, present])
     thirds = frequency[present].argsort().tensor_split(3)
-    scores = {"macro": of_labels.mean(), "micro": average_precisions(logits.flatten()[:, None], labels.flatten()[:, None])[0]}
+    scores = {
+        "macro": of_labels.mean(),
+        "micro": average_precisions(logits.flatten()[:, None], labels.flatten()[:, None])[0],
+    }
     scores |= {name: of_labels[third].mean() for name, third in zip(("rare", "middle", "frequent"), thirds)}
     ranked = labels.gather(1, logits.topk(max(ks)).indices)
     scores |= {f"precision at {k}": ranked[:, :k].mean() for k in ks}

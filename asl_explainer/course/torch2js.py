@@ -483,7 +483,7 @@ def to_javascript(
     try:
         graph = trace(function, example)
     except (RuntimeError, fx.proxy.TraceError) as error:
-        reason = "probably because its control flow depends on a value"
+        reason = "probably because its control flow depends on a value (use torch.where or clamp)"
         raise TypeError(f"the function cannot be traced, {reason}: {error}") from error
     results = graph.graph.output_node().args[0]
     if not isinstance(results, dict) or not all(isinstance(node, fx.Node) for node in results.values()):

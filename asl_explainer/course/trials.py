@@ -21,7 +21,15 @@ from torch import Tensor, nn
 from ..diagnose import EASY, MOST, SUSPECTED, calibrated
 from ..losses import AsymmetricLossMultiLabel
 from ..start import start_biases
-from .alternatives import AdaptiveLoss, distribution_balanced, hill, log_odds, two_way, weighted_bce, zlpr
+from asl_explainer.course.alternatives import (
+    AdaptiveLoss,
+    distribution_balanced,
+    hill,
+    log_odds,
+    two_way,
+    weighted_bce,
+    zlpr,
+)
 from .datasets import Task, digits, packages
 from .scores import calibration_error, mean_average_precision, platt_scaling, ranking_scores
 
@@ -47,7 +55,9 @@ def _distribution_balanced(labels, **settings):
 class Candidate:
     "A loss of the comparison."
 
-    make: Callable[..., Callable[[Tensor, Tensor], Tensor]]  # From the training labels, shape (N, C), and settings, a function of logits and labels
+    make: Callable[
+        ..., Callable[[Tensor, Tensor], Tensor]
+    ]  # From the training labels, shape (N, C), and settings, a function of logits and labels
     settings: tuple[dict[str, float], ...]  # The settings to try
     started: bool = False  # Whether the output biases start where the gradients of the loss cancel
 
@@ -59,10 +69,17 @@ CANDIDATES = {
     "focal": Candidate(_asymmetric, ({"gamma_neg": 1, "gamma_pos": 1}, {"gamma_neg": 2, "gamma_pos": 2})),
     "ASL, no margin": Candidate(_asymmetric, ({"gamma_neg": 2}, {"gamma_neg": 4})),
     "ASL": Candidate(_asymmetric, ({"gamma_neg": 2, "clip": 0.05}, {"gamma_neg": 4, "clip": 0.05})),
-    "ASL, started": Candidate(_asymmetric, ({"gamma_neg": 2, "clip": 0.05}, {"gamma_neg": 4, "clip": 0.05}), started=True),
-    "ASL, adaptive": Candidate(lambda labels, **settings: AdaptiveLoss(**settings), ({"gamma_neg": 2, "target": 0.1, "rate": 0.01}, {"gamma_neg": 2, "target": 0.3, "rate": 0.01})),
+    "ASL, started": Candidate(
+        _asymmetric, ({"gamma_neg": 2, "clip": 0.05}, {"gamma_neg": 4, "clip": 0.05}), started=True
+    ),
+    "ASL, adaptive": Candidate(
+        lambda labels, **settings: AdaptiveLoss(**settings),
+        ({"gamma_neg": 2, "target": 0.1, "rate": 0.01}, {"gamma_neg": 2, "target": 0.3, "rate": 0.01}),
+    ),
     "ZLPR": Candidate(lambda labels: zlpr, ({},)),
-    "two-way": Candidate(lambda labels, **settings: partial(two_way, **settings), ({"temperature": 1}, {"temperature": 4})),
+    "two-way": Candidate(
+        lambda labels, **settings: partial(two_way, **settings), ({"temperature": 1}, {"temperature": 4})
+    ),
     "Hill": Candidate(lambda labels, **settings: partial(hill, **settings), ({"margin": 0.5}, {"margin": 1})),
     "distribution-balanced": Candidate(_distribution_balanced, ({"scale": 2}, {"scale": 5})),
 }
@@ -95,7 +112,9 @@ class Outcome:
     task: Task
     loss: Callable[[Tensor, Tensor], Tensor]
     model: nn.Module  # With the weights of the best epoch
-    weights: dict[str, dict[str, Any]]  # The state of the model after the best epoch of each budget, `'short'` and `'long'`
+    weights: dict[
+        str, dict[str, Any]
+    ]  # The state of the model after the best epoch of each budget, `'short'` and `'long'`
     validation: list[float]  # mAP in percent after each epoch
     test: list[float]  # The same, of the test set
     gradient: list[list[float]]  # Of the first ten steps, and of each epoch, as `shares` gives it
@@ -109,7 +128,7 @@ class Outcome:
         "The logits of the model."
         return self.model(getattr(self.task, part)[0])
 
-
+# %% ../../nbs/api/trials.ipynb #shares-code
 def shares(
     logits: Tensor,  # Shape (N, C)
     labels: Tensor,  # 0 and 1 in the same shape
@@ -124,7 +143,7 @@ def shares(
     carriers = (largest_first < MOST * largest_first[-1]).float().mean()
     return torch.stack([*(size[group].sum() / size.sum() for group in groups), carriers])
 
-
+# %% ../../nbs/api/trials.ipynb #training-code
 def train(
     trial: Trial,
     observe: bool = True,  # Take the test score and the shares of the gradient as well, which costs time
@@ -164,7 +183,11 @@ def train(
             for part in ("validation", "test")[: 2 if observe else 1]:
                 getattr(outcome, part).append(mean_average_precision(outcome.logits(part), getattr(task, part)[1]))
             if outcome.validation[-1] == max(outcome.validation):
-                outcome.weights |= {budget: deepcopy(model.state_dict()) for budget in ("short", "long") if budget == "long" or epoch < SHORT}
+                outcome.weights |= {
+                    budget: deepcopy(model.state_dict())
+                    for budget in ("short", "long")
+                    if budget == "long" or epoch < SHORT
+                }
             if epoch - outcome.validation.index(max(outcome.validation)) == PATIENCE:
                 break
         model.load_state_dict(outcome.weights["long"])
@@ -179,12 +202,23 @@ def _scores(outcome, budget):
     "What a model is worth, with the weights of the best epoch of a budget."
     outcome.model.load_state_dict(outcome.weights[budget])
     labels, logits = outcome.task.test[1], outcome.logits()
-    scores = {name: round(score, 3) for name, score in ranking_scores(logits, labels, outcome.task.train[1].sum(0)).items()}
+    scores = {
+        name: round(score, 3) for name, score in ranking_scores(logits, labels, outcome.task.train[1].sum(0)).items()
+    }
     known = outcome.logits("validation"), outcome.task.validation[1]
-    probabilities = {"none": logits.sigmoid(), "temperature": platt_scaling(*known, shift=False)(logits), "Platt": platt_scaling(*known)(logits)}
+    probabilities = {
+        "none": logits.sigmoid(),
+        "temperature": platt_scaling(*known, shift=False)(logits),
+        "Platt": platt_scaling(*known)(logits),
+    }
     if isinstance(outcome.loss, AsymmetricLossMultiLabel):
-        probabilities["balance"] = calibrated(logits.sigmoid(), float(outcome.loss.gamma_neg), outcome.loss.gamma_pos, outcome.loss.clip)
-    scores["calibration"] = {name: _rounded([calibration_error(p, labels), ((p - labels) ** 2).mean().item()], 6) for name, p in probabilities.items()}
+        probabilities["balance"] = calibrated(
+            logits.sigmoid(), float(outcome.loss.gamma_neg), outcome.loss.gamma_pos, outcome.loss.clip
+        )
+    scores["calibration"] = {
+        name: _rounded([calibration_error(p, labels), ((p - labels) ** 2).mean().item()], 6)
+        for name, p in probabilities.items()
+    }
     return scores
 
 
@@ -192,15 +226,26 @@ def _result(trial, scored):
     outcome = train(trial, observe=scored)
     validation = outcome.validation
     epochs = {"short": 1 + validation.index(max(validation[:SHORT])), "long": 1 + validation.index(max(validation))}
-    result = {"trial": asdict(trial), "torch": torch.__version__, "epochs": epochs, "validation": _rounded(validation, 2)}
+    result = {
+        "trial": asdict(trial),
+        "torch": torch.__version__,
+        "epochs": epochs,
+        "validation": _rounded(validation, 2),
+    }
     if outcome.gamma_neg and trial.loss == "ASL, adaptive":
         result["gamma_neg"] = _rounded(outcome.gamma_neg, 2)
     if scored:
-        result |= {"test": _rounded(outcome.test, 2), **{budget: _scores(outcome, budget) for budget in ("short", "long")}}
-        result["gradient"] = {"first": _rounded(outcome.gradient[0], 4), **{budget: _rounded(outcome.gradient[epoch], 4) for budget, epoch in epochs.items()}}
+        result |= {
+            "test": _rounded(outcome.test, 2),
+            **{budget: _scores(outcome, budget) for budget in ("short", "long")},
+        }
+        result["gradient"] = {
+            "first": _rounded(outcome.gradient[0], 4),
+            **{budget: _rounded(outcome.gradient[epoch], 4) for budget, epoch in epochs.items()},
+        }
     return result
 
-
+# %% ../../nbs/api/trials.ipynb #load-code
 def load_results(
     path: Path,  # File written by `record`
 ) -> list[dict[str, Any]]:  # For each trial its fields in `trial`, its best epochs in `epochs`, and its scores
@@ -209,7 +254,9 @@ def load_results(
         results = [json.loads(line) for line in Path(path).read_text().splitlines()]
         return [result for result in results if Trial(**result["trial"])]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} does not contain recorded trials ({error!r}); move it away to record them again") from error
+        raise ValueError(
+            f"{path} does not contain recorded trials ({error!r}); move it away to record them again"
+        ) from error
 
 
 def _key(trial, scored):
@@ -226,11 +273,15 @@ def record(
     "Run the trials that the file does not contain, one thread each, and add each result to it."
     joblib, tqdm = import_module("joblib"), import_module("tqdm.auto").tqdm
     path, wanted = Path(path), {_key(asdict(trial), scored): trial for trial in trials}
-    recorded = {_key(result["trial"], "test" in result): result for result in load_results(path)} if path.exists() else {}
+    recorded = (
+        {_key(result["trial"], "test" in result): result for result in load_results(path)} if path.exists() else {}
+    )
     missing = [trial for key, trial in wanted.items() if key not in recorded]
     path.parent.mkdir(parents=True, exist_ok=True)
     with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1), path.open("a") as file:
-        results = joblib.Parallel(return_as="generator_unordered")(joblib.delayed(_result)(trial, scored) for trial in missing)
+        results = joblib.Parallel(return_as="generator_unordered")(
+            joblib.delayed(_result)(trial, scored) for trial in missing
+        )
         for result in tqdm(results, total=len(missing), desc=path.stem, disable=not (progress and missing)):
             recorded[_key(result["trial"], scored)] = result
             file.write(json.dumps(result) + "\n")
@@ -297,7 +348,13 @@ def choose(
     **options,  # `workers` and `progress` of `record`
 ) -> dict[str, dict[str, Trial]]:  # For each loss and budget a trial, to be run with other seeds
     "Choose settings and learning rate of each loss on validation; a best rate is never the last that was tried."
-    trials = [Trial(task, loss, settings, rate, hidden, seed) for loss in losses for settings in CANDIDATES[loss].settings for rate in RATES[task] for seed in TRIAL_SEEDS]
+    trials = [
+        Trial(task, loss, settings, rate, hidden, seed)
+        for loss in losses
+        for settings in CANDIDATES[loss].settings
+        for rate in RATES[task]
+        for seed in TRIAL_SEEDS
+    ]
     while True:
         results, more, chosen = record(trials, path, **options), [], {}
         for loss in losses:
@@ -307,13 +364,20 @@ def choose(
                 tried = choices(of_loss, budget)
                 settings, rate = max(tried, key=tried.get)
                 place = RATE_LADDER.index(rate)
-                chosen[loss][budget] = Trial(task, loss, json.loads(settings), rate, hidden, epochs=SHORT if budget == "short" else EPOCHS)
-                more += [Trial(task, loss, json.loads(settings), RATE_LADDER[n], hidden, seed) for n in (place - 1, place + 1) if (settings, RATE_LADDER[n]) not in tried for seed in TRIAL_SEEDS]
+                chosen[loss][budget] = Trial(
+                    task, loss, json.loads(settings), rate, hidden, epochs=SHORT if budget == "short" else EPOCHS
+                )
+                more += [
+                    Trial(task, loss, json.loads(settings), RATE_LADDER[n], hidden, seed)
+                    for n in (place - 1, place + 1)
+                    if (settings, RATE_LADDER[n]) not in tried
+                    for seed in TRIAL_SEEDS
+                ]
         if not more:
             return chosen
         trials += more
 
-
+# %% ../../nbs/api/trials.ipynb #compare-code
 def compare(
     task: str,
     losses: Iterable[str],
@@ -321,7 +385,9 @@ def compare(
     path: Path,  # File of results
     seeds: Iterable[int] = SEEDS,
     **options,  # `workers` and `progress` of `record`
-) -> dict[str, dict[str, list[dict[str, Any]]]]:  # For each loss and budget the scored results, in the order of the seeds
+) -> dict[
+    str, dict[str, list[dict[str, Any]]]
+]:  # For each loss and budget the scored results, in the order of the seeds
     "Choose on validation, then score on test with other seeds. Where both budgets choose the same, one training serves both."
     chosen = choose(task, losses, hidden, path, **options)
     scored = {}
@@ -331,7 +397,10 @@ def compare(
         scored[loss] = {budget: [replace(trial, seed=seed) for seed in seeds] for budget, trial in of_budgets.items()}
     flat = [trial for of_budgets in scored.values() for trials in of_budgets.values() for trial in trials]
     record(flat, path, scored=True, **options)
-    return {loss: {budget: record(trials, path, scored=True, **options) for budget, trials in of_budgets.items()} for loss, of_budgets in scored.items()}
+    return {
+        loss: {budget: record(trials, path, scored=True, **options) for budget, trials in of_budgets.items()}
+        for loss, of_budgets in scored.items()
+    }
 
 # %% ../../nbs/api/trials.ipynb #scored-code
 def scored_results(
@@ -341,8 +410,14 @@ def scored_results(
     budget: str = "long",  # `'short'` or `'long'`
 ) -> list[dict[str, Any]]:  # In the order of their seeds
     "The scored results of a loss, with the settings chosen for a budget; their scores are under the name of the budget."
-    of_loss = [result for result in results if "test" in result and result["trial"]["loss"] == loss and result["trial"]["hidden"] == hidden]
-    of_epochs = {epochs: [result for result in of_loss if result["trial"]["epochs"] == epochs] for epochs in (SHORT, EPOCHS)}
+    of_loss = [
+        result
+        for result in results
+        if "test" in result and result["trial"]["loss"] == loss and result["trial"]["hidden"] == hidden
+    ]
+    of_epochs = {
+        epochs: [result for result in of_loss if result["trial"]["epochs"] == epochs] for epochs in (SHORT, EPOCHS)
+    }
     chosen = of_epochs[SHORT] if budget == "short" and of_epochs[SHORT] else of_epochs[EPOCHS]
     return sorted(chosen, key=lambda result: result["trial"]["seed"])
 
@@ -355,7 +430,11 @@ def paired_difference(
     t = import_module("scipy.stats").t
     differences = torch.tensor([a - b for a, b in zip(ours, theirs, strict=True)], dtype=torch.float64)
     freedom, error = len(differences) - 1, differences.std().item() / len(differences) ** 0.5
-    return differences.mean().item(), float(t.ppf(0.975, freedom)) * error, float(2 * t.sf(abs(differences.mean().item()) / error, freedom))
+    return (
+        differences.mean().item(),
+        float(t.ppf(0.975, freedom)) * error,
+        float(2 * t.sf(abs(differences.mean().item()) / error, freedom)),
+    )
 
 
 def holm(

@@ -82,6 +82,7 @@ def test_the_results_are_small_and_nothing_is_recorded_twice():
 
 # What chapters record, and how far apart two trainings on different processors are, in the file's units.
 CHAPTERS = {
+    "api/recorded": {"batch.json": 0.3},
     "learn/playground": {"worlds.json": 5},
     "learn/tune_on_your_data": {"ladder.jsonl": 3},
     "learn/use_it": {"eight_samples.json": 1},

@@ -1,6 +1,5 @@
 """The playground: its translated training compared with torch, and its use in a browser."""
 import gzip
-import json
 import re
 import subprocess
 import sys
@@ -11,12 +10,11 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT
 from sklearn.metrics import average_precision_score
 
-from asl_explainer.course.playground.page import look, programs, recorded_run
-from asl_explainer.course.playground.world import BCE, GRID, INITIAL, SHADED, STEPS, TESTED, Training, grid, make_world, network
+from asl_explainer.course.playground.page import PLAYED, SETTINGS, look, programs, pull, recorded_run, trained
+from asl_explainer.course.playground.world import GRID, INITIAL, LABELS, LOSSES, SHADED, STEPS, TESTED, Training, grid, inside, make_world, network, outline
 
 PAGE = "learn/playground.html"
 WORLD = make_world()
-LOSSES = {"BCE": BCE, "focal": {**BCE, "gamma_neg": 2.0, "gamma_pos": 2.0}, "ASL": {"clip": 0.0}, "ASL with a margin": {}}
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +43,27 @@ def assert_as_torch(computed, expected, tolerance):
         assert (other - tensor).abs().max() <= tolerance * tensor.abs().max(), name
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_200_steps_in_javascript_are_those_of_torch(page, translated, name):
-    training = Training([WORLD], [LOSSES[name]])
+def of_loss(training, loss):
+    "The settings that a program of this loss takes."
+    return {key: training.settings[key].item() for key in ("gamma_neg", "gamma_pos", "clip")} if loss in PLAYED else {}
+
+
+def formula(loss):
+    return "ASL" if loss in PLAYED else loss
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_200_steps_in_javascript_are_those_of_torch(page, translated, loss):
+    training = Training([WORLD], [PLAYED.get(loss, {})], loss)
     batches = [training.batch()]
-    settings = {key: training.settings[key].item() for key in ("gamma_neg", "gamma_pos", "clip", "learning_rate")}
+    settings = {**of_loss(training, loss), "learning_rate": training.settings["learning_rate"].item()}
     begun = {key: value[0, 0].flatten().tolist() for key, value in training.state.items()}
     for _ in range(200):
         training.advance(1)
         batches.append(training.batch())
     inputs = [[batch[key][0, 0].flatten().tolist() for key in ("points", "targets")] for batch in batches[:200]]
     code = f"""([state, batches, settings]) => {{
-      const step = {translated["step"]};
+      const step = {translated["step-" + formula(loss)]};
       for (const key of ["weights", "mean", "square"]) state[key] = Float64Array.from(state[key]);
       for (const [points, targets] of batches) {{
         const next = step({{ ...state, points, targets, ...settings }});
@@ -73,39 +80,63 @@ def test_200_steps_in_javascript_are_those_of_torch(page, translated, name):
 
 @pytest.mark.parametrize("settings", [{}, {"forgotten": 0.6, "rarity": 2.5, "start": 1.0}])
 def test_the_world_in_javascript_is_that_of_torch(page, translated, settings):
-    training = Training([WORLD], [settings])
-    given = {key: training.settings[key].item() for key in ("forgotten", "rarity", "start")}
-    axis = GRID[:48, 0]
-    computed = call(page, translated["begin"], {"points": WORLD.points, "uniforms": WORLD.uniforms, "axis": axis, "shaded_axis": SHADED, "weights": WORLD.weights, **given})
+    training, random = Training([WORLD], [settings]), Training([WORLD], [{**settings, "start": 0.0}])
+    given = {key: training.settings[key].item() for key in ("forgotten", "rarity")}
+    starts = {"a_start": settings.get("start", 0.0), "b_start": 0.0}
+    axis = {"axis": GRID[:48, 0], "shaded_axis": SHADED}
+    computed = call(page, translated["begin"], {"points": WORLD.points, "uniforms": WORLD.uniforms, **axis, "weights": WORLD.weights, **given, **starts})
     expected = {"labels": training.labels[0, 0], "targets": training.targets[0, 0], "truth": training.test_labels[0, 0], "tested": GRID, "shaded": grid(SHADED)}
-    weights = computed.pop("weights")
+    weights = {f"{side}_weights": computed.pop(f"{side}_weights") for side in "ab"}
     assert_as_torch(computed, expected, 0)
-    assert_as_torch({"weights": weights}, {"weights": training.state["weights"][0, 0]}, 1e-14)
-    assert set(given.values()) == {0.0, 6.0} or training.targets.sum() < 0.6 * training.labels.sum()
+    assert_as_torch(weights, {"a_weights": training.state["weights"][0, 0], "b_weights": random.state["weights"][0, 0]}, 1e-14)
+    assert settings == {} or training.targets.sum() < 0.6 * training.labels.sum()
 
 
-def test_what_javascript_shows_is_what_torch_shows(page, translated):
-    training = Training([WORLD], [{"forgotten": 0.5}])
+@pytest.mark.parametrize("rarity", [1.0, 6.0])
+def test_the_outline_is_the_border_of_the_region(page, translated, rarity):
+    "Shrunk towards its center the line is inside, grown it is outside."
+    for label in range(LABELS):
+        lines = outline(WORLD.regions, rarity, float(label))
+        assert_as_torch(call(page, translated["outline"], {"rarity": rarity, "label": float(label)}), lines, 1e-9)
+        if label % 4 < 3:
+            center = WORLD.regions[label, :2, None]
+            for part, line in lines.items():
+                if line.isnan().all():
+                    continue
+                closer, wider = (inside((center + factor * (line - center)).T, WORLD.regions, rarity)[:, label] for factor in (0.99, 1.01))
+                within, without = (closer, wider) if part == "outer" else (wider, closer)
+                assert within.all() and not without.any(), (label, part)
+        else:
+            x, y, angle, _ = WORLD.regions[label]
+            along, across = (torch.tensor([angle.cos(), angle.sin()]), torch.tensor([-angle.sin(), angle.cos()]))
+            side = lines["outer"][:, 5] - torch.stack([x, y])
+            assert inside((lines["outer"][:, 5] - 0.01 * side.sign() * across.abs() + 0.02 * along)[None], WORLD.regions, rarity)[0, label] or (side @ across).abs() < 0.02
+        assert lines["inner"].isnan().all() == (label % 4 != 2)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_javascript_shows_is_what_torch_shows(page, translated, loss):
+    training = Training([WORLD], [{"forgotten": 0.5, "gamma_pos": 1.0}], loss)
     training.advance(50)
     weights, batch = training.state["weights"][0, 0], {key: value[0, 0] for key, value in training.batch().items()}
     data = {"points": WORLD.points, "labels": training.labels[0, 0], "targets": training.targets[0, 0]}
-    settings = {"gamma_neg": 4.0, "gamma_pos": 1.0, "clip": 0.05}
-    inputs = {"weights": weights, **data, "shaded": grid(SHADED), **{f"batch_{key}": value for key, value in batch.items()}, "label": 5.0, **settings}
-    expected = look(weights, data, batch, grid(SHADED), torch.tensor(5.0), **{key: torch.tensor(value, dtype=torch.float64) for key, value in settings.items()})
-    assert_as_torch(call(page, translated["look"], inputs), expected, 1e-9)
+    expected = look(weights, data, grid(SHADED), torch.tensor(5.0))
+    assert_as_torch(call(page, translated["look"], {"weights": weights, **data, "shaded": grid(SHADED), "label": 5.0}), expected, 1e-9)
+    settings = of_loss(training, loss)
+    expected = pull(loss, weights, batch, **{key: torch.tensor(value, dtype=torch.float64) for key, value in settings.items()})
+    assert_as_torch(call(page, translated["pull-" + formula(loss)], {"weights": weights, **batch, **settings}), expected, 1e-9)
+    assert 0 < expected["forgotten_share"] < 60
     tested = {"logits": network(weights, GRID[:TESTED])}
     assert_as_torch(call(page, translated["test"], {"weights": weights, "points": GRID[:TESTED]}), tested, 1e-9)
-    assert 0 < expected["forgotten_share"] < 50
 
 
 @pytest.mark.slow
 def test_the_run_of_the_file_is_what_a_training_gives():
-    recorded, training = recorded_run(STEPS, tuple(INITIAL.items())), Training([WORLD], [INITIAL, {**INITIAL, **BCE}])
-    training.advance(STEPS)
-    assert recorded.scored == training.scored
-    scores, again = (100 * torch.stack(run.scores).mean(-1) for run in (recorded, training))
-    torch.testing.assert_close(scores.double(), again.double(), rtol=0, atol=0.3)  # processors round differently
-    assert (scores[-1] - scores[0] > 20).all()
+    recorded, again = recorded_run()["scores"], trained([(0, SETTINGS)], STEPS)
+    for number, side in enumerate("ab"):
+        scores = torch.stack(again[side].scores)[:, 0, 0].mean(-1)
+        torch.testing.assert_close(torch.from_numpy(recorded[number]).mean(-1).double(), scores, rtol=0, atol=0.003)  # processors round differently
+        assert scores[-1] - scores[0] > 0.2
 
 
 def test_average_precision_is_that_of_scikit_learn(page):
@@ -133,110 +164,238 @@ def reading(figure):
 
 
 def step_of(figure):
-    return int(re.search(r"batch of step (\d+)", reading(figure))[1])
+    return int(re.match(r"step (\d+)", figure.locator(".asl-transport output").inner_text())[1])
 
 
 def choose(figure, name, option):
     figure.locator(f"select[name={name}]").select_option(option)
 
 
+def press(figure, name):
+    figure.get_by_role("button", name=name, exact=True).click()
+
+
 def path_of(page, part):
     return page.locator(f"[id='play-{part}'] path").first.get_attribute("d")
 
 
-def test_a_whole_run_ends_where_the_recorded_one_did(page, site_url):
+def numbers_of(page, part):
+    return [float(number) for number in re.findall(r"[\d.]+", path_of(page, part))]
+
+
+def wait_for_frame(page):
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def wait_for_step(page, condition, timeout=90_000):
+    found = "Number(/step (\\d+)/.exec(document.querySelector('#play .asl-transport output').textContent)[1])"
+    page.wait_for_function(f"() => {found} {condition}", timeout=timeout)
+
+
+def wait_for_end(page):
+    wait_for_step(page, "== 1000 && document.querySelector('[data-play=play]').textContent == 'Play'")
+
+
+def test_the_page_opens_untrained_and_a_whole_run_ends_as_the_recorded_one(page, site_url):
     figure = opened(page, site_url)
+    assert step_of(figure) == 0 and reading(figure).startswith("After 0 steps")
+    press(figure, "Show the recorded run")
     recorded = reading(figure)
-    assert recorded.endswith("This is a recorded run: press Play to train here.") and step_of(figure) == 1000
+    assert step_of(figure) == 1000 and recorded.startswith("After 1000 steps")
+    timeline = figure.get_by_label("step of the run")  # it knows the weights of the start and the end
+    for key, step in (("ArrowLeft", 0), ("ArrowRight", 1000)):
+        timeline.press(key)
+        assert step_of(figure) == step and reading(figure).startswith(f"After {step} steps")
+    assert reading(figure) == recorded
+    lines = [numbers_of(page, f"progress-{side}-{part}") for side in "ab" for part in ("all", "rare")]
+    press(figure, "Start over")
     choose(figure, "speed", "as fast as possible")
-    figure.get_by_role("button", name="Play").click()
-    page.wait_for_function("() => /step 1000/.test(document.querySelector('#play [data-live=reading]').textContent) && document.querySelector('[data-play=play]').textContent == 'Play'", timeout=90_000)
-    assert reading(figure) == recorded.removesuffix(" This is a recorded run: press Play to train here.")
+    press(figure, "Play")
+    wait_for_end(page)
+    assert reading(figure) == recorded
+    again = [numbers_of(page, f"progress-{side}-{part}") for side in "ab" for part in ("all", "rare")]
+    torch.testing.assert_close(torch.tensor(again), torch.tensor(lines), rtol=0, atol=0.011)  # of a pixel
     assert page.errors == []
 
 
 def test_nothing_runs_before_play(page, site_url):
     page.add_init_script("const request = window.requestAnimationFrame; window.frames_requested = 0; window.requestAnimationFrame = (f) => { frames_requested++; return request(f); }")
     figure = opened(page, site_url)
-    before = reading(figure)
+    page.wait_for_timeout(300)
+    before, frames = reading(figure), page.evaluate("frames_requested")
     page.wait_for_timeout(400)
-    assert reading(figure) == before and figure.locator("canvas").count() == 0 and page.evaluate("frames_requested") == 0
+    assert reading(figure) == before and page.evaluate("frames_requested") == frames
 
 
 def test_nothing_runs_while_no_frame_is_drawn(page, site_url):
     "A browser requests no frames from a tab that is hidden."
     figure = opened(page, site_url)
-    figure.get_by_role("button", name="Start over").click()
     page.evaluate("window.requestAnimationFrame = () => 1")
-    figure.get_by_role("button", name="Play").click()
+    press(figure, "Play")
     page.wait_for_timeout(400)
     assert step_of(figure) == 0
 
 
 def test_the_buttons(page, site_url):
     figure = opened(page, site_url)
-    figure.get_by_role("button", name="One step").click()
-    assert step_of(figure) == 1 and "recorded" not in reading(figure)
+    press(figure, "One step")
+    assert step_of(figure) == 1 and reading(figure).startswith("After 1 steps")
     figure.get_by_role("button", name="One step").press("Enter")
     assert step_of(figure) == 2
     figure.get_by_role("button", name="Play").focus()
     page.keyboard.press("Space")
-    page.wait_for_function("() => Number(/batch of step (\\d+)/.exec(document.querySelector('#play [data-live=reading]').textContent)[1]) > 30")
-    figure.get_by_role("button", name="Pause").click()
+    wait_for_step(page, "> 30")
+    press(figure, "Pause")
     stopped = step_of(figure)
     assert figure.locator("[data-live=announced]").inner_text() == reading(figure)
     page.wait_for_timeout(300)
-    assert step_of(figure) == stopped
-    assert re.search(r"After (\d+) steps", reading(figure))[1] == str(stopped // 20 * 20)
-    figure.get_by_role("button", name="Start over").click()
+    assert step_of(figure) == stopped and reading(figure).startswith(f"After {stopped} steps")
+    press(figure, "Start over")
     assert step_of(figure) == 0 and page.errors == []
 
 
-def test_a_slider_acts_on_your_loss_within_a_frame(page, site_url):
+def test_sentence_and_lines_end_at_the_same_step_while_it_runs(page, site_url):
     figure = opened(page, site_url)
-    figure.get_by_role("button", name="One step").click()
-    before = [path_of(page, part) for part in ("yours-gradient-negative-curve", "bce-gradient-negative-curve")]
+    choose(figure, "speed", "as fast as possible")
+    page.evaluate("""() => {
+      window.seen = [];
+      const reading = document.querySelector('#play [data-live=reading]');
+      const line = document.querySelector("[id='play-progress-b-all'] path");
+      new MutationObserver(() => seen.push([reading.textContent, line.getAttribute('d')])).observe(reading, { childList: true });
+    }""")
+    press(figure, "Play")
+    wait_for_step(page, "> 200")
+    press(figure, "Pause")
+    seen = page.evaluate("seen")
+    left, scale = (page.evaluate("JSON.parse(document.querySelector('#play').dataset.facts).shapes['progress-b-all'][0]")[n] for n in (0, 1))
+    checked = 0
+    for text, line in seen:
+        step, end = int(re.match(r"After (\d+) steps", text)[1]), float(re.findall(r"[\d.]+", line)[-2])
+        assert abs(left + scale * step - end) <= 1.01 * scale * 20 if checked % 2 else True  # the sides are drawn in turn
+        checked += abs(left + scale * step - end) < 0.02
+    assert checked > 0.4 * len(seen) > 4
+
+
+def test_the_timeline_goes_back_and_forth_through_the_run(page, site_url):
+    figure = opened(page, site_url)
+    choose(figure, "speed", "as fast as possible")
+    press(figure, "Play")
+    wait_for_step(page, "> 150")
+    press(figure, "Pause")
+    stopped, at_the_end = step_of(figure), [reading(figure), path_of(page, "progress-b-all"), path_of(page, "b-gradient-negative")]
+    timeline = figure.get_by_label("step of the run")
+    timeline.fill("100")
+    assert step_of(figure) == 100 and reading(figure).startswith("After 100 steps")
+    assert path_of(page, "progress-b-all").count("L") == 5 and path_of(page, "b-gradient-negative") != at_the_end[2]
+    timeline.focus()
+    page.keyboard.press("ArrowLeft")
+    assert step_of(figure) == 80 and reading(figure).startswith("After 80 steps")
+    timeline.fill("1000")
+    assert step_of(figure) == stopped
+    assert [reading(figure), path_of(page, "progress-b-all"), path_of(page, "b-gradient-negative")] == at_the_end
+    assert page.errors == []
+
+
+def test_a_slider_acts_on_its_side_within_a_frame(page, site_url):
+    figure = opened(page, site_url)
+    press(figure, "One step")
+    before = [path_of(page, f"{side}-gradient-negative-curve") for side in "ab"]
     act = """() => new Promise((resolve) => {
-      const slider = document.querySelector("#play [name=gamma_neg]");
+      const slider = document.querySelector("#play [name=b_gamma_neg]");
       slider.value = 1;
       slider.dispatchEvent(new Event("input", { bubbles: true }));
-      requestAnimationFrame(() => resolve(document.querySelector("[id='play-yours-gradient-negative-curve'] path").getAttribute("d")));
+      requestAnimationFrame(() => resolve(document.querySelector("[id='play-b-gradient-negative-curve'] path").getAttribute("d")));
     })"""
-    assert page.evaluate(act) != before[0]
-    assert path_of(page, "bce-gradient-negative-curve") == before[1] and step_of(figure) == 1
+    assert page.evaluate(act) != before[1]
+    assert path_of(page, "a-gradient-negative-curve") == before[0] and step_of(figure) == 1
 
 
-def test_other_labels_start_both_trainings_over(page, site_url):
+def test_menu_and_sliders_of_a_loss_follow_each_other(page, site_url):
     figure = opened(page, site_url)
-    figure.get_by_role("button", name="One step").click()
+    loss, gamma, clip = (figure.locator(f"[name=a_{name}]") for name in ("loss", "gamma_neg", "clip"))
+    for option, settings in {"ASL": ("4", "0.05"), "focal": ("2", "0"), "BCE": ("0", "0")}.items():
+        choose(figure, "a_loss", option)
+        wait_for_frame(page)
+        assert (gamma.input_value(), clip.input_value()) == settings
+    gamma.fill("3")
+    wait_for_frame(page)
+    assert loss.locator("option:checked").inner_text() == "ASL"
+    choose(figure, "a_loss", "two-way")
+    assert gamma.is_disabled() and not figure.locator("[name=b_gamma_neg]").is_disabled()
+    press(figure, "One step")
+    assert "with A (two-way)" in reading(figure) and path_of(page, "a-gradient-negative-curve") == ""
+    choose(figure, "a_loss", "BCE")
+    wait_for_frame(page)
+    assert not gamma.is_disabled() and gamma.input_value() == "0"
+    assert page.errors == []
+
+
+def test_other_labels_and_starts_begin_both_trainings_again(page, site_url):
+    figure = opened(page, site_url)
+    press(figure, "One step")
     figure.locator("[name=forgotten]").fill("0.5")
     page.wait_for_function("() => document.querySelector('#play [data-live=reading]').textContent.includes('Forgotten labels hold')")
-    assert step_of(figure) == 0
+    assert reading(figure).startswith("After 0 steps")
     page.wait_for_function("() => location.hash == '#play?forgotten=0.5'")
     page.reload()
     page.locator("#play [data-live=reading]", has_text="Forgotten labels hold").wait_for()
     assert "forgotten=0.5" in figure.locator("[data-live=code]").text_content()
+    choose(figure, "a_start", "label frequencies")
+    page.locator("#play [data-live=reading]", has_text=re.compile(r"Positives hold (\d\d)% of A")).wait_for()
+    a, b = (float(re.search(rf"([\d.]+) with {side}", reading(figure))[1]) for side in "AB")
+    assert abs(a - b) < 0.05  # a start changes no order of a label's scores
+    assert path_of(page, "a-gradient-negative") != path_of(page, "b-gradient-negative")
 
 
-def test_which_training_is_shown_large(page, site_url):
+def test_where_no_label_is_rare_none_is_called_so(page, site_url):
     figure = opened(page, site_url)
-    plane = {run: page.locator(f"#play [data-run={run}][data-view=plane]") for run in ("yours", "bce")}
-    assert plane["yours"].bounding_box()["width"] > 1.3 * plane["bce"].bounding_box()["width"]
-    choose(figure, "large", "BCE")
-    page.wait_for_function("() => document.querySelector('#play').dataset.large == 1")
-    assert plane["bce"].bounding_box()["width"] > 1.3 * plane["yours"].bounding_box()["width"]
+    figure.locator("[name=rarity]").fill("1")
+    page.wait_for_function("() => !document.querySelector('#play [data-live=reading]').textContent.includes('rare')")
+    assert path_of(page, "progress-a-rare") == path_of(page, "progress-b-rare") == ""
+
+
+def test_both_sides_have_the_same_views_and_all_fits_one_screen(page, site_url):
+    page.set_viewport_size({"width": 1280, "height": 800})
+    figure = opened(page, site_url)
+    sides = [figure.locator(f"[data-side={side}]") for side in "ab"]
+    sizes = [[panel.bounding_box() for panel in side.locator("svg").all()] for side in sides]
+    for a, b in zip(*sizes, strict=True):
+        assert (a["y"], a["width"], a["height"]) == (b["y"], b["width"], b["height"]) and a["x"] < b["x"]
+    limits = "key => { const { shapes } = JSON.parse(document.querySelector('#play').dataset.facts); return JSON.stringify(Object.entries(shapes).filter(([name]) => name.startsWith(key)).map(([, shape]) => shape)); }"
+    assert page.evaluate(limits, "a-") == page.evaluate(limits, "b-")
+    for part in (".asl-transport", "[data-side=a]", "[data-side=b]", ".asl-both"):
+        box = figure.locator(part).bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 800, (part, box)
+
+
+def test_on_a_phone_a_side_stays_in_view_above_its_controls(new_context, site_url):
+    page = new_context(viewport={"width": 375, "height": 800}, has_touch=True).new_page()
+    figure = opened(page, site_url)
+    for side in "ba":
+        press(figure, side.upper())
+        assert figure.locator("[data-side]:visible").count() == 1
+        for control in figure.locator(f"[data-side={side}] :is(input, select)").all():
+            control.evaluate("control => scrollTo(0, control.getBoundingClientRect().top + scrollY - 0.8 * innerHeight)")
+            views = figure.locator(f"[data-side={side}] .asl-views").bounding_box()
+            assert 0 <= views["y"] and views["y"] + views["height"] <= 0.8 * 800 + 1 and views["height"] <= 400, control.get_attribute("name")
+    for name in ("label", "forgotten", "rarity"):
+        figure.locator(f"[name={name}]").evaluate("control => scrollTo(0, control.getBoundingClientRect().top + scrollY - 0.8 * innerHeight)")
+        views = figure.locator(".asl-both .asl-views").bounding_box()
+        assert 0 <= views["y"] and views["y"] + views["height"] <= 0.8 * 800 + 1, name
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
 
 
 def test_the_square_is_shaded_in_the_color_of_positives(page, site_url):
     figure = opened(page, site_url)
     choose(figure, "label", "1, disc")
-    canvas = figure.locator("[data-run=yours][data-view=plane] canvas")
-    canvas.wait_for(state="attached")
-    pixels = "canvas => { const { data } = canvas.getContext('2d').getImageData(0, 0, 24, 24); return [...data]; }"
+    press(figure, "Show the recorded run")
+    choose(figure, "label", "1, disc")
+    canvas = figure.locator("[data-side=b] canvas")
+    pixels = "canvas => new Promise(done => requestAnimationFrame(() => { const { data } = canvas.getContext('2d').getImageData(0, 0, 24, 24); done([...data]); }))"
     light = torch.tensor(canvas.evaluate(pixels)).view(24, 24, 4)
     alpha = light[..., 3].flip(0).double() / 176  # from the bottom up
-    inside = Training([WORLD], [{}]).test_labels[0, 0, :, 0].view(24, 2, 24, 2)[:, 0, :, 0]
-    assert (alpha * inside).sum() / inside.sum() > 2 * (alpha * (1 - inside)).sum() / (1 - inside).sum()
+    region = Training([WORLD], [{}]).test_labels[0, 0, :, 0].view(24, 2, 24, 2)[:, 0, :, 0]
+    assert (alpha * region).sum() / region.sum() > 2 * (alpha * (1 - region)).sum() / (1 - region).sum()
     page.locator(".quarto-color-scheme-toggle").first.click()
     page.wait_for_timeout(200)
     dark = torch.tensor(canvas.evaluate(pixels)).view(24, 24, 4)
@@ -244,23 +403,34 @@ def test_the_square_is_shaded_in_the_color_of_positives(page, site_url):
     assert (light.view(-1, 4)[most, :3] - dark.view(-1, 4)[most, :3]).abs().max() > 20
 
 
+def test_a_line_has_the_color_of_its_loss(page, site_url):
+    figure = opened(page, site_url)
+    color = "name => getComputedStyle(document.querySelector(`[id='play-progress-${name}-all'] path`)).stroke"
+    before = [page.evaluate(color, side) for side in "ab"]
+    assert before[0] != before[1]
+    choose(figure, "b_loss", "BCE")
+    page.wait_for_function(f"before => ({color})('b') == before", arg=before[0])
+    press(figure, "One step")
+    choose(figure, "b_loss", "ASL")
+    wait_for_frame(page)
+    assert page.evaluate(color, "b") == before[0]  # of the loss that it was trained with
+
+
 def test_with_reduced_motion_the_views_change_once_in_100_steps(new_context, site_url):
     page = new_context(reduced_motion="reduce").new_page()
     figure = opened(page, site_url)
-    figure.get_by_role("button", name="Play").click()
-    page.evaluate("window.seen = []; new MutationObserver(() => seen.push(document.querySelector('#play [data-live=reading]').textContent)).observe(document.querySelector('#play [data-live=reading]'), { childList: true })")
+    press(figure, "Play")
+    page.evaluate("window.seen = []; new MutationObserver(() => seen.push(document.querySelector('#play .asl-transport output').textContent)).observe(document.querySelector('#play .asl-transport output'), { childList: true })")
     page.wait_for_function("() => window.seen.length >= 2", timeout=30_000)
-    steps = [int(re.search(r"batch of step (\d+)", text)[1]) for text in page.evaluate("seen")]
+    steps = [int(re.search(r"step (\d+)", text)[1]) for text in page.evaluate("seen")]
     assert steps[1] - steps[0] >= 100
 
 
 def test_the_page_without_javascript(new_context, site_url):
     page = new_context(java_script_enabled=False).new_page()
     figure = opened(page, site_url)
-    assert "This is a recorded run" in reading(figure) and not figure.locator("form").is_visible()
-    for run in ("yours", "bce"):
-        assert path_of(page, f"progress-{run}-all").count("L") == 50
-        assert figure.locator(f"[data-run={run}] svg image").count() == 1
+    assert reading(figure).startswith("After 0 steps") and not figure.locator("form").is_visible()
+    assert figure.locator("svg").count() == 7
 
 
 def test_script_and_data_are_below_60_kb(site):
@@ -273,65 +443,56 @@ def test_playgrounds_of_a_page_share_their_programs(page, site_url, site):
     text = (site / "api/playground/page.html").read_text(encoding="utf-8")
     assert text.count("window.aslWorld ??=") == 1 and text.count("aslPlayground(aslLive") == 2
     page.goto(f"{site_url}/api/playground/page.html")
-
-    def first_dot():
-        path = page.locator("[id='batch-yours-gradient-negative'] path").get_attribute("d")
-        return [float(coordinate) for coordinate in re.match(r"M ?([\d.]+) ([\d.]+)", path).groups()]
-
-    before = first_dot()
-    page.locator("#batch [name=gamma_neg]").fill("1")
-    page.locator("#batch [data-live=code]", has_text="gamma_neg=1").wait_for(state="attached")
-    across, down = first_dot()
-    assert abs(across - before[0]) < 0.1 and down < before[1] - 0.05 and "of your gradient in this batch" in reading(page.locator("#batch"))
-    page.locator("#batch [data-play=step]").click()
-    page.locator("#batch [data-live=reading]", has_text="batch of step 1,").wait_for()
-    assert page.locator("#recorded form, #recorded script, #recorded [data-live]").count() == 0
+    page.locator("#scores [data-play=step]").click()
+    page.locator("#scores [data-live=reading]", has_text="After 1 steps").wait_for()
+    assert page.locator("#whole [data-live=reading]").inner_text().startswith("After 0 steps")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_running_playground_is_accessible(new_context, site_url, scheme):
-    page = new_context(color_scheme=scheme).new_page()
-    figure = opened(page, site_url)
-    figure.get_by_role("button", name="One step").click()
-    results = Axe().run(page, context="#play")
-    assert results.violations_count == 0, results.generate_report()
+    for width in (1280, 375):
+        page = new_context(color_scheme=scheme, viewport={"width": width, "height": 800}).new_page()
+        figure = opened(page, site_url)
+        press(figure, "One step")
+        results = Axe().run(page, context="#play")
+        assert results.violations_count == 0, results.generate_report()
 
 
 def test_copy_as_python_is_a_script_that_gives_the_same(new_context, site_url):
     page = new_context(permissions=["clipboard-read", "clipboard-write"]).new_page()
-    figure = opened(page, site_url, "#play?clip=0.1")
+    figure = opened(page, site_url, "#play?b_clip=0.1&a_loss=5&a_start=1")
     figure.locator("[data-live=code]", has_text="clip=0.1").wait_for(state="attached")
-    figure.get_by_role("button", name="Copy as Python").click()
+    press(figure, "Copy as Python")
     page.wait_for_function("() => document.querySelector('#play [data-live=announced]').textContent == 'Copied'")
     code = page.evaluate("navigator.clipboard.readText()")
     choose(figure, "speed", "as fast as possible")
-    figure.get_by_role("button", name="Play").click()
-    page.wait_for_function("() => /After 1000 steps/.test(document.querySelector('#play [data-live=reading]').textContent)", timeout=90_000)
-    done = subprocess.run([sys.executable, "-c", f"{code.replace('print(', 'import json; print(json.dumps((')}.tolist()))".replace("  # your test mAP, and BCE's", "")], capture_output=True, text=True)
+    press(figure, "Play")
+    wait_for_end(page)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    yours, bce = json.loads(done.stdout)[0]
-    assert f"test mAP is {yours:.1f} with your loss and {bce:.1f} with BCE" in reading(figure)
+    (a, of_a), (b, of_b) = (line.split() for line in done.stdout.splitlines())
+    assert f"test mAP is {float(of_a):.1f} with A ({a}) and {float(of_b):.1f} with B ({b})" in reading(figure)
 
 
-def test_a_change_of_the_loss_after_a_run_is_not_credited_to_it(page, site_url):
+def test_a_change_of_a_loss_after_a_run_is_not_credited_to_it(page, site_url):
     figure = opened(page, site_url)
-    figure.get_by_role("button", name="BCE", exact=True).click()
-    page.locator("#play [data-live=reading]", has_text="trained before the loss was changed").wait_for()
-    assert "ahead" not in reading(figure)
-    figure.get_by_role("button", name="Reset", exact=True).click()
-    page.locator("#play [data-live=reading]", has_text="Your loss is ahead").wait_for()
+    press(figure, "Show the recorded run")
+    choose(figure, "b_loss", "focal")
+    page.locator("#play [data-live=reading]", has_text="trained before a setting was changed").wait_for()
+    press(figure, "Reset")
+    page.locator("#play [data-live=reading]", has_text="After 1000 steps").wait_for()
 
 
-def test_a_change_of_the_loss_during_a_run_belongs_to_it(page, site_url):
+def test_a_change_of_a_loss_during_a_run_belongs_to_it(page, site_url):
     figure = opened(page, site_url)
     choose(figure, "speed", "as fast as possible")
-    figure.get_by_role("button", name="Play").click()
-    page.wait_for_function("() => /batch of step [1-9]/.test(document.querySelector('#play [data-live=reading]').textContent)")
-    figure.locator("[name=gamma_neg]").fill("2")
+    press(figure, "Play")
+    wait_for_step(page, "> 5")
+    choose(figure, "a_loss", "two-way")
     page.locator("#play [data-live=reading]", has_text="After 1000 steps").wait_for(timeout=90_000)
-    assert "Your loss is ahead" in reading(figure)
-    figure.locator("[name=gamma_neg]").fill("3")
-    page.locator("#play [data-live=reading]", has_text="trained before the loss was changed").wait_for()
+    assert "with A (two-way)" in reading(figure)
+    figure.locator("[name=b_gamma_neg]").fill("3")
+    page.locator("#play [data-live=reading]", has_text="trained before a setting was changed").wait_for()
 
 
 def test_a_link_in_the_text_sets_up_its_experiment_every_time(page, site_url):
@@ -339,9 +500,10 @@ def test_a_link_in_the_text_sets_up_its_experiment_every_time(page, site_url):
     link = page.locator("main a[href='#play?forgotten=0.5']")
     for _ in range(2):
         link.click()
-        page.locator("#play [data-live=reading]", has_text="batch of step 0,").wait_for()
-        assert "Forgotten labels hold" in reading(figure) and page.evaluate("document.querySelector('#play').getBoundingClientRect().top") < 200
-        figure.get_by_role("button", name="One step").click()
+        page.locator("#play [data-live=reading]", has_text="After 0 steps").wait_for()
+        page.locator("#play [data-live=reading]", has_text="Forgotten labels hold").wait_for()
+        assert page.evaluate("document.querySelector('#play').getBoundingClientRect().top") < 200
+        press(figure, "One step")
         assert step_of(figure) == 1
     page.go_back()
     page.wait_for_function("() => document.querySelector('#play [name=forgotten]').value == 0")
@@ -351,7 +513,7 @@ def test_start_over_is_shown_with_reduced_motion_too(new_context, site_url):
     page = new_context(reduced_motion="reduce").new_page()
     figure = opened(page, site_url)
     choose(figure, "speed", "as fast as possible")
-    figure.get_by_role("button", name="Play").click()
-    page.wait_for_function("() => Number(/batch of step (\\d+)/.exec(document.querySelector('#play [data-live=reading]').textContent)?.[1]) >= 300", timeout=30_000)
-    figure.get_by_role("button", name="Start over").click()
-    page.wait_for_function("() => Number(/batch of step (\\d+)/.exec(document.querySelector('#play [data-live=reading]').textContent)?.[1]) < 150", timeout=10_000)
+    press(figure, "Play")
+    wait_for_step(page, ">= 300")
+    press(figure, "Start over")
+    wait_for_step(page, "< 150", 10_000)

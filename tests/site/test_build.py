@@ -117,13 +117,13 @@ def test_a_script_in_an_output_fails_the_build(project, kind):
     script = "<script>document.title = 'taken'</script>"
     data = f'<svg aria-label="drawn">{script}</svg>' if kind == "image/svg+xml" else script
     said = fails_for(project, "1 + 1", ("#| fig-alt: drawn\nshow()", {kind: data}))
-    assert said.startswith("learn/chapter.html: cell code-2 has a script, which only a live figure in an output may")
+    assert said.startswith("learn/chapter.html: cell code-2 has a script, which only a live figure or a question in an output may")
 
 
 @pytest.mark.parametrize("text", ["<script>document.title = 'taken'</script>", "<figure class='asl-live'>\n<script src='own.js'></script>\n</figure>"])
 def test_a_script_in_markdown_fails_the_build(project, text):
     write_notebook(project / CHAPTER, "Chapter", text=text)
-    with pytest.raises(ERRORS, match="learn/chapter.html: the page has a script, which only a live figure in an output may"):
+    with pytest.raises(ERRORS, match="learn/chapter.html: the page has a script, which only a live figure or a question in an output may"):
         build("smalldocs")
 
 
@@ -277,3 +277,8 @@ def test_finished_pages_are_left_as_they_are(project):
     environment = {**os.environ, "SMALLDOCS": "1", "QUARTO_PROJECT_OUTPUT_DIR": "../_docs"}
     subprocess.run([sys.executable, "../tools/finish.py"], cwd=project / "_proc", env=environment, check=True)
     assert digests(project / "_docs") == before
+
+
+def test_an_output_may_span_the_window(project):
+    page = page_of(project, ("#| echo: false\n#| column: screen-inset\nshow()", {"text/html": "<p>wide</p>"}))
+    assert re.search(r'<div class="column-screen-inset">\s*<div class="cell-output[^>]*>\s*<p>wide</p>', page)

@@ -143,21 +143,22 @@ def test_a_figure_that_was_run_moves_with_its_kernel(tmp_path, data_folder, page
 def test_the_kernel_trains_what_a_playground_trained(tmp_path, data_folder, page):
     "The run of the browser, with a setting that changes on the way, has the scores of torch, greyed while another run goes on."
     source = "from asl_explainer.course.playground.page import Playground\n"
-    write(tmp_path / "play.ipynb", source + "Playground('play', views=['progress'], controls=['gamma_neg'], steps=20)")
+    write(tmp_path / "play.ipynb", source + "Playground('play', views=['progress'], controls=['b_gamma_neg', 'a_loss'])")
     with jupyter(page, tmp_path, data_folder) as server:
         server.open("play.ipynb")
         server.run_all()
         page.get_by_role("button", name="One step").click(timeout=180_000)
         trained = page.locator(".asl-module:not(.asl-stale)", has_text="torch: test mAP")
         trained.wait_for(timeout=60_000)
-        page.locator("input[name=gamma_neg]").press("Home")
-        page.locator("[data-live=code]", has_text="gamma_neg=0").wait_for(state="attached")
+        page.locator("input[name=b_gamma_neg]").press("ArrowLeft")
+        page.locator("select[name=a_loss]").select_option("two-way")
+        page.locator("[data-live=code]", has_text="gamma_neg=3.9").wait_for(state="attached")
         for _ in range(19):
             page.get_by_role("button", name="One step").click()
         page.locator("[data-live=reading]", has_text="After 20 steps").wait_for()
         sentence = page.locator("[data-live=reading]").inner_text()
-        scores = re.search(r"test mAP is ([\d.]+) with your loss and ([\d.]+) with BCE", sentence).groups()
-        page.locator(".asl-module:not(.asl-stale)", has_text="{} with your loss and {} with BCE".format(*scores)).wait_for(timeout=60_000)
+        scores = re.search(r"test mAP is ([\d.]+) with A \(two-way\) and ([\d.]+) with B \(ASL\)", sentence).groups()
+        page.locator(".asl-module:not(.asl-stale)", has_text="{} with A and {} with B".format(*scores)).wait_for(timeout=60_000)
 
 
 def test_while_the_kernel_is_busy_the_figure_moves_and_its_number_is_grey(tmp_path, data_folder, page):
@@ -196,7 +197,7 @@ def test_a_notebook_that_was_run_and_saved_shows_its_live_figure_again(notebooks
         figure.locator("input[name=gamma_neg]").focus()
         page.keyboard.press("Home")
         figure.locator("[data-live=code]", has_text="gamma_neg=0").wait_for()
-        assert figure.locator("svg").is_visible() and page.get_by_text("model not found").count() == 0
+        assert figure.locator("svg").first.is_visible() and page.get_by_text("model not found").count() == 0
     for name in ["settings.ini", "pyproject.toml", "_quarto.yml", "tools"]:
         (notebooks.parent / name).symlink_to(ROOT / name)
     done = tools(notebooks.parent, "clean")
@@ -212,13 +213,13 @@ def natural_widths(locator):
 def test_a_notebook_that_is_not_trusted_shows_pictures(notebooks, data_folder, page, program):
     with jupyter(page, notebooks, data_folder, program) as server:
         server.open("index.ipynb")
-        note = page.get_by_text("Run this cell for live sliders.")
+        note = page.get_by_text("Run this cell for live sliders.").first
         note.scroll_into_view_if_needed()
         assert note.is_visible()
-        page.locator("img[alt^='Mean average precision on the test points']").wait_for()
+        page.locator("img[alt^='Over the probability p, the loss of a positive']").wait_for()
         plot = page.locator(".jp-RenderedImage img").first
         plot.scroll_into_view_if_needed()
-        assert all(width > 400 for width in natural_widths(page.locator(".jp-OutputArea-output img"))) and plot.is_visible()
+        assert all(width > 350 for width in natural_widths(page.locator(".jp-OutputArea-output img"))) and plot.is_visible()
         assert page.locator(".jp-OutputArea-output :is(svg, input, select, button)").count() == 0
         lines = page.locator(".jp-OutputArea-output", has_text="Run this cell for live sliders.").first.inner_text().splitlines()
         assert not [line for line in lines if re.fullmatch(r"[\d.]+", line.strip())], "numbers of an axis, without the axis"
@@ -228,16 +229,16 @@ def test_a_trusted_notebook_shows_a_live_figure_that_the_arrow_keys_move(noteboo
     subprocess.run(["env", data_folder, BIN / "jupyter", "trust", notebooks / "index.ipynb"], check=True, capture_output=True)
     with jupyter(page, notebooks, data_folder) as server:
         server.open("index.ipynb")
-        figure = page.locator("#trainings")
+        figure = page.locator("#batch")
         figure.scroll_into_view_if_needed()
-        assert figure.locator("svg").is_visible() and not page.get_by_text("Run this cell for live sliders.").is_visible()
+        assert figure.locator("svg").first.is_visible() and not figure.get_by_text("Run this cell for live sliders.").is_visible()
         page.locator(".jp-RenderedSVG").first.wait_for()  # the static plot
         slider = figure.locator("input[name=gamma_neg]")
         slider.focus()
         selected = page.locator(".jp-Cell.jp-mod-active").evaluate("cell => [...cell.parentNode.children].indexOf(cell)")
         for key in ["ArrowRight", "ArrowUp", "ArrowLeft", "ArrowUp"]:
             page.keyboard.press(key)
-        page.get_by_text("trained before the loss was changed").first.wait_for()
+        figure.locator("[data-live=reading]", has_text="hard ones 1.1%").wait_for()
         assert slider.input_value() == "4.2"
         assert page.locator(".jp-Cell.jp-mod-active").evaluate("cell => [...cell.parentNode.children].indexOf(cell)") == selected
 

@@ -3,6 +3,7 @@ import functools
 import gzip
 import json
 import re
+import time
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -89,6 +90,13 @@ def test_a_page_has_a_policy_and_no_script_in_an_attribute(site, page_name):
 OVERFLOWING = "[...document.querySelectorAll('main pre')].filter(block => block.scrollWidth > block.clientWidth).map(block => 'a block overflows: ' + block.textContent.slice(0, 80))"
 
 CLIPPED = "[...document.querySelectorAll('.math.display')].filter(formula => formula.scrollWidth > formula.clientWidth).map(formula => 'a formula is clipped: ' + formula.textContent.slice(0, 80))"
+# A table has all its columns in view on a wide window; on a phone it may scroll, and a shadow at its edge says so.
+CUT = """[...document.querySelectorAll('main table')].filter(table => {
+      for (let box = table.parentElement; box.localName !== 'main'; box = box.parentElement)
+        if (box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== 'visible')
+          return innerWidth > 1000 || !getComputedStyle(box).backgroundAttachment.includes('local')
+    })
+    .map(table => 'a table is cut off: ' + table.textContent.slice(0, 80))"""
 # The font size of a text that matplotlib drew: its letters are paths in units of a hundredth of it.
 SMALL = """[...document.querySelectorAll('.cell-output svg')].flatMap(svg => [...svg.querySelectorAll('text, g[transform*="scale("]:has(> use)')])
     .filter(text => text.checkVisibility())
@@ -129,9 +137,9 @@ def test_a_page_loads_without_complaint_and_fits(new_context, site_url, page_nam
         if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             said.append("it scrolls sideways")
         if width == "phone":
-            said += page.evaluate(CLIPPED) + page.evaluate(SMALL)
+            said += page.evaluate(CLIPPED) + page.evaluate(SMALL) + page.evaluate(CUT)
     page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
-    said += page.evaluate(OVERFLOWING)
+    said += page.evaluate(OVERFLOWING) + page.evaluate(CUT)
     assert said == [f"{width}, {scheme}:" for scheme, width in STATES]
 
 
@@ -183,6 +191,21 @@ def test_the_timm_page_shows_its_numbers_and_three_plots(page, site_url):
     assert cat.count() == 1 and cat.evaluate("img => img.complete && img.naturalWidth") == 451
 
 
+@pytest.mark.parametrize("page_name", ["index.html", "learn/gradients.html"])
+def test_text_is_set_in_the_sites_own_font_without_moving(page, site_url, page_name):
+    "What the browser shifts while the page loads stays far below 0.1, which counts as good."
+    page.add_init_script("new PerformanceObserver(list => { for (const { value } of list.getEntries()) window.shifted = (window.shifted ?? 0) + value }).observe({ type: 'layout-shift', buffered: true })")
+    page.route("**/asl-sans-*.woff2", lambda route: (time.sleep(0.3), route.continue_()))  # later than the text
+    page.goto(f"{site_url}/{page_name}")
+    page.evaluate("document.fonts.ready")
+    page.wait_for_timeout(300)
+    loaded = page.evaluate("[...document.fonts].filter(font => font.status === 'loaded').map(font => `${font.family} ${font.weight}`)")
+    assert any("ASL Sans" in font and font.endswith(" 400") for font in loaded) and any("ASL Sans" in font and "600" in font for font in loaded)
+    fonts = page.evaluate("[...document.querySelectorAll('main :is(p, li, td, h1, h2, label, button)')].map(part => getComputedStyle(part).fontFamily.split(',')[0])")
+    assert set(fonts) == {'"ASL Sans"'}
+    assert page.evaluate("window.shifted ?? 0") < 0.03
+
+
 def test_formulas_are_drawn_with_the_sites_own_font(page, site_url):
     page.goto(f"{site_url}/learn/gradients.html")
     assert page.evaluate("document.fonts.ready.then(() => document.fonts.check('16px \"ASL Math\"'))")
@@ -228,6 +251,25 @@ def test_the_keyboard_reaches_the_text_first(page, site_url):
     assert page.evaluate("document.activeElement.id") == "quarto-document-content"
 
 
+@pytest.mark.parametrize("page_name, link", [
+    ("learn/gradients.html", "main a[href^='#exercises']"),
+    ("learn/gradients.html", "main a[href^='why_asymmetric.html#']"),
+    ("learn/playground.html", "main a[href^='#play?']"),
+])  # fmt: skip
+def test_back_returns_to_where_the_reader_was(new_context, site_url, page_name, link):
+    page = new_context(reduced_motion="reduce", viewport=VIEWPORTS["wide"]).new_page()
+    page.goto(f"{site_url}/{page_name}")
+    page.locator(link).last.scroll_into_view_if_needed()
+    page.wait_for_timeout(400)
+    before, url = page.evaluate("scrollY"), page.url
+    page.locator(link).last.click()
+    page.wait_for_function("before => Math.abs(scrollY - before) > 50", arg=before)
+    page.wait_for_timeout(400)  # a figure writes its settings into the address
+    page.go_back()
+    page.wait_for_function("before => Math.abs(scrollY - before) < 5", arg=before)
+    assert page.url == url
+
+
 def test_icons_are_still_drawn(page, site_url):
     page.goto(f"{site_url}/learn/gradients.html")
     assert page.evaluate("document.fonts.load('16px bootstrap-icons', '\\uf52a').then(fonts => fonts.length)") == 1
@@ -247,6 +289,20 @@ def test_print_leaves_the_chapter(page, site_url):
     for menu in [*menus, "figure button", ".code-copy-button"]:
         assert page.locator(menu).first.is_hidden(), menu
     assert page.locator("main h1").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page_name", ["learn/gradients.html", "learn/use_it.html", "learn/timm_docs.html"])
+def test_a_printed_page_shows_every_figure_dark_on_white(new_context, site_url, page_name, scheme):
+    "Also one that a question covers on the screen."
+    page = new_context(color_scheme=scheme).new_page()
+    page.goto(f"{site_url}/{page_name}")
+    page.emulate_media(media="print", color_scheme=scheme)
+    shown = page.evaluate("""[...document.querySelectorAll('main :is(svg, img, table)')].filter(part => !part.closest('details, button, .asl-panels canvas'))
+        .map(part => [part.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && part.getBoundingClientRect().height > 20, getComputedStyle(part).color])""")
+    assert shown and all(visible for visible, _ in shown)
+    luminance = [sum(map(int, re.findall(r"\d+", color)[:3])) / 765 for _, color in shown]
+    assert max(luminance) < 0.5
 
 
 def test_a_browser_that_does_not_start_is_started_again(launch_browser, browser_type_launch_args, tmp_path):
@@ -287,3 +343,24 @@ def test_forced_colors_leave_text_and_axes_of_a_figure_in_sight(new_context, sit
         const style = path => getComputedStyle(document.querySelector(path))
         return [style('main p').color, style('.cell-output svg[role=img]').fill, style('body').backgroundColor] }""")
     assert text == figure != paper
+
+
+@pytest.mark.parametrize("width", [1280, 1920, 375])
+def test_a_cell_that_spans_the_window_has_no_menu_beside_it(site, site_url, page, width):
+    "The text keeps its column, and the menu opens from the bar."
+    source = (site / "learn/gradients.html").read_text().replace("<figure ", '<div class="column-screen-inset"><p>wide</p></div><figure ', 1)
+    page.route("**/gradients.html", lambda route: route.fulfill(body=source, content_type="text/html"))
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{site_url}/learn/gradients.html")
+    wide = page.locator(".column-screen-inset")
+    wide.scroll_into_view_if_needed()
+    box, text = wide.bounding_box(), page.locator("main h1").bounding_box()
+    assert box["width"] > width - 64 and box["x"] >= 0 and text["width"] <= 900
+    assert not page.locator("#quarto-margin-sidebar").is_visible()
+    assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    menu = page.locator("#quarto-sidebar").get_by_role("link", name="Glossary")
+    assert not menu.is_visible() or menu.bounding_box()["x"] < 0
+    page.locator(".quarto-secondary-nav .quarto-btn-toggle").click()
+    page.mouse.wheel(0, 50)
+    menu.click()
+    page.wait_for_url("**/glossary.html")

@@ -8,18 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
 
 from ...closed_form import hard_targets
+from ..alternatives import hill, two_way, zlpr
 from ..scores import average_precisions
 from ...settings import Settings
 
 # %% auto #0
-__all__ = ['POINTS', 'LABELS', 'HIDDEN', 'BATCH_SIZE', 'STEPS', 'TYPE', 'RANK', 'SIZES', 'AXIS', 'GRID', 'TESTED', 'SHADED',
-           'INITIAL', 'BCE', 'World', 'make_world', 'inside', 'training_targets', 'layers', 'network', 'initial_state',
-           'training_step', 'grid', 'Training']
+__all__ = ['POINTS', 'LABELS', 'HIDDEN', 'BATCH_SIZE', 'STEPS', 'TYPE', 'RANK', 'SIZES', 'LOSSES', 'AXIS', 'GRID', 'TESTED',
+           'SHADED', 'INITIAL', 'BCE', 'World', 'make_world', 'inside', 'outline', 'training_targets', 'layers',
+           'network', 'initial_state', 'loss_gradient', 'training_step', 'grid', 'Training']
 
 # %% ../../../nbs/api/playground/world.ipynb #world-code
 POINTS, LABELS, HIDDEN, BATCH_SIZE, STEPS = 512, 24, 32, 64, 1000
@@ -35,7 +37,7 @@ class World:
 
     regions: Tensor  # Shape (24, 4): the center, the direction of a half-strip, and its length
     points: Tensor  # Training points in the square from -1 to 1, shape (512, 2)
-    uniforms: Tensor  # For each point and label, shape (512, 24), a multiple of 0.1 below 1: the label is forgotten if `forgotten` is larger
+    uniforms: Tensor  # Shape (512, 24), multiples of 0.1 below 1: a label is forgotten if `forgotten` is larger
     batches: Tensor  # Indices of the points of each batch, shape (64, 64); they repeat after 64 steps
     weights: Tensor  # Initial weights of the network, shape (888,)
 
@@ -64,7 +66,13 @@ def make_world(
     weights = uniform(sum(SIZES), low=-1) / fan_in.sqrt()
     weights[: SIZES[0]] *= 2.5  # regions much smaller than the square need steep features
     weights = weights.float().double()
-    return World(torch.cat([center, angle[:, None], length[:, None]], 1), points, (10 * uniform(POINTS, LABELS)).floor() / 10, batches, weights)
+    return World(
+        torch.cat([center, angle[:, None], length[:, None]], 1),
+        points,
+        (10 * uniform(POINTS, LABELS)).floor() / 10,
+        batches,
+        weights,
+    )
 
 
 def inside(
@@ -78,11 +86,37 @@ def inside(
     right, up = points[:, :1] - x, points[:, 1:] - y
     squared = right**2 + up**2
     disc = math.pi * squared <= area
-    ring = (0.75 * math.pi * squared <= area) & (3 * math.pi * squared >= area)  # the inner radius is half of the outer one
-    strip = (right * angle.cos() + up * angle.sin() >= 0) & (2 * (up * angle.cos() - right * angle.sin()).abs() * length <= area)
+    ring = (0.75 * math.pi * squared <= area) & (
+        3 * math.pi * squared >= area
+    )  # the inner radius is half of the outer one
+    strip = (right * angle.cos() + up * angle.sin() >= 0) & (
+        2 * (up * angle.cos() - right * angle.sin()).abs() * length <= area
+    )
     return torch.where(TYPE == 2, ring, torch.where(TYPE == 3, strip, disc)).double()
 
+# %% ../../../nbs/api/playground/world.ipynb #outline-code
+def outline(
+    regions: Tensor,  # Shape (24, 4)
+    rarity: float | Tensor,  # Ratio of the area of the first label's region to that of the last label's
+    label: float | Tensor,  # Number of the label
+) -> dict[str, Tensor]:  # `outer` and `inner`, which is NaN but for a ring: x and y of the points, shape (2, 49)
+    "The border of a label's region. A half-strip goes on beyond the square."
+    chosen = torch.arange(LABELS) == label
+    x, y, angle, length = (regions * chosen[:, None]).sum(0)
+    area, shape = (_region_area(rarity) * chosen).sum(), (TYPE * chosen).sum()
+    turn = torch.arange(49, dtype=torch.float64) / 48
+    circle = torch.stack([(2 * math.pi * turn).cos(), (2 * math.pi * turn).sin()])
+    radius = (
+        area / math.pi / (1 - 0.25 * (shape == 2).double())
+    ).sqrt()  # the inner radius of a ring is half of the outer one
+    along = 3 * ((turn > 0.25) & (turn < 0.75)).double()
+    across = area / (2 * length) * (2 * ((turn < 0.5) | (turn == 1)).double() - 1)
+    strip = torch.stack([along * angle.cos() - across * angle.sin(), along * angle.sin() + across * angle.cos()])
+    center = torch.stack([x, y])[:, None]
+    inner = torch.where(shape == 2, center + radius / 2 * circle, math.nan)
+    return {"outer": center + torch.where(shape == 3, strip, radius * circle), "inner": inner}
 
+# %% ../../../nbs/api/playground/world.ipynb #targets-code
 def training_targets(
     labels: Tensor,  # True labels, shape (512, 24)
     uniforms: Tensor,  # Of the world, shape (512, 24)
@@ -123,24 +157,39 @@ def initial_state(
     weights = torch.cat([*inner, torch.where(start == 1, (frequency / (1 - frequency)).log(), bias)])
     return {"weights": weights, "mean": 0 * weights, "square": 0 * weights, "count": 0 * weights.sum()}
 
+# %% ../../../nbs/api/playground/world.ipynb #losses-code
+LOSSES = ("BCE", "focal", "ASL", "Hill", "ZLPR", "two-way")
+"The losses to choose from. The first three are asymmetric loss, and differ in their settings only."
+_ALTERNATIVES = {"Hill": hill, "ZLPR": zlpr, "two-way": two_way}
+
+
+def loss_gradient(
+    loss: str,  # One of `LOSSES`
+    logits: Tensor,  # Shape (n, 24)
+    targets: Tensor,  # Shape (n, 24)
+    **settings: Tensor,  # `gamma_neg`, `gamma_pos` and `clip`, of shape (), which the alternatives do not have
+) -> Tensor:  # Shape (n, 24)
+    "The gradient of a loss, summed over the samples, with respect to the logits."
+    if loss in _ALTERNATIVES:
+        return torch.func.grad(lambda logits: len(logits) * _ALTERNATIVES[loss](logits, targets))(logits)
+    return hard_targets(logits, targets, Settings(**settings))[1]
+
 
 def training_step(
+    loss: str,  # One of `LOSSES`
     state: dict[str, Tensor],  # From `initial_state` or the previous step
     batch: dict[str, Tensor],  # `points`, shape (64, 2), and `targets`, shape (64, 24)
-    settings: dict[str, Tensor],  # `gamma_neg`, `gamma_pos`, `clip` and `learning_rate`, of shape ()
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:  # The next state; `loss`, shape (), and `p` and `gradient`, shape (64, 24)
-    "One step of training with asymmetric loss (arXiv 2009.14119) and Adam (arXiv 1412.6980)."
-    loss_settings = Settings(**{name: settings[name] for name in ("gamma_neg", "gamma_pos", "clip")})
+    learning_rate: Tensor,  # Shape ()
+    **settings: Tensor,  # Of the loss
+) -> dict[str, Tensor]:  # The next state
+    "One step of training with Adam (arXiv 1412.6980)."
     logits, backpropagate = torch.func.vjp(lambda weights: network(weights, batch["points"]), state["weights"])
-    loss, gradient = hard_targets(logits, batch["targets"], loss_settings)
-    (slope,) = backpropagate(gradient / BATCH_SIZE)
-
+    (slope,) = backpropagate(loss_gradient(loss, logits, batch["targets"], **settings) / BATCH_SIZE)
     count = state["count"] + 1
     mean = 0.9 * state["mean"] + 0.1 * slope
     square = 0.999 * state["square"] + 0.001 * slope**2
     update = (mean / (1 - 0.9**count)) / ((square / (1 - 0.999**count)).sqrt() + 1e-8)
-    new_state = {"weights": state["weights"] - settings["learning_rate"] * update, "mean": mean, "square": square, "count": count}
-    return new_state, {"loss": loss.sum() / BATCH_SIZE, "p": logits.sigmoid(), "gradient": gradient}
+    return {"weights": state["weights"] - learning_rate * update, "mean": mean, "square": square, "count": count}
 
 # %% ../../../nbs/api/playground/world.ipynb #scores-code
 def grid(
@@ -158,38 +207,57 @@ SHADED = AXIS.view(-1, 2).mean(1)
 "Coordinates of the points where the network's answer is shown, 24 × 24."
 
 # %% ../../../nbs/api/playground/world.ipynb #training-code
-INITIAL = {"gamma_neg": 4.0, "gamma_pos": 0.0, "clip": 0.05, "learning_rate": 0.01, "forgotten": 0.0, "rarity": 6.0, "start": 0.0}
+INITIAL = {
+    "gamma_neg": 4.0,
+    "gamma_pos": 0.0,
+    "clip": 0.05,
+    "learning_rate": 0.01,
+    "forgotten": 0.0,
+    "rarity": 6.0,
+    "start": 0.0,
+}
 "The settings of a training, at their initial values."
 BCE = {"gamma_neg": 0.0, "gamma_pos": 0.0, "clip": 0.0, "learning_rate": 0.01, "start": 0.0}
 "The settings of the training with binary cross-entropy."
 
 
+def _for_all(function, of_world, of_setting):
+    "A function of one world and one setting, for all of them; as in `torch.vmap`, None marks what they share."
+    return torch.vmap(torch.vmap(function, in_dims=of_setting), in_dims=of_world)
+
+
+def _begin(points, regions, uniforms, weights, settings):
+    labels = inside(points, regions, settings["rarity"])
+    targets = training_targets(labels, uniforms, settings["forgotten"])
+    return (
+        labels,
+        targets,
+        inside(GRID, regions, settings["rarity"]),
+        initial_state(weights, targets, settings["start"]),
+    )
+
+# %% ../../../nbs/api/playground/world.ipynb #training-class
 class Training:
-    "Trainings of worlds under settings, all at the same step."
+    "Trainings of worlds under settings, all with one loss and at the same step."
 
     def __init__(
         self,
         worlds: Sequence[World],  # W of them
         settings: Sequence[dict[str, float]],  # S of them; what one leaves out is as in `INITIAL`
+        loss: str = "ASL",  # One of `LOSSES`
     ):
-        "Raises `ValueError` for unknown settings."
-        for given in settings:
-            if unknown := set(given) - set(INITIAL):
-                raise ValueError(f"settings contain {', '.join(sorted(unknown))}, expected some of {', '.join(INITIAL)}")
-        self.settings = {name: torch.tensor([{**INITIAL, **given}[name] for given in settings], dtype=torch.float64) for name in INITIAL}
+        "Raises `ValueError` for an unknown setting or loss."
+        for what, given, known in [("settings contain", {*chain(*settings)}, INITIAL), ("loss is", {loss}, LOSSES)]:
+            if unknown := given - set(known):
+                raise ValueError(f"{what} {', '.join(sorted(unknown))}, expected some of {', '.join(known)}")
+        filled = [{**INITIAL, **given} for given in settings]
+        self.loss = loss
         self.worlds = {name: torch.stack([getattr(world, name) for world in worlds]) for name in World.__annotations__}
-
-        def begin(points, regions, uniforms, weights, settings):
-            labels = inside(points, regions, settings["rarity"])
-            targets = training_targets(labels, uniforms, settings["forgotten"])
-            return labels, targets, inside(GRID, regions, settings["rarity"]), initial_state(weights, targets, settings["start"])
-
-        names = ("points", "regions", "uniforms", "weights")
-        self.labels, self.targets, self.test_labels, self.state = _for_all(begin, (0, 0, 0, 0, None), (None, None, None, None, 0))(
-            *(self.worlds[name] for name in names), self.settings
-        )
-        self.steps = 0
-        self.scored = [0]  # after how many steps
+        self.settings = {name: torch.tensor([given[name] for given in filled], dtype=torch.float64) for name in INITIAL}
+        begun = _for_all(_begin, (0, 0, 0, 0, None), (None, None, None, None, 0))
+        parts = begun(*(self.worlds[name] for name in ("points", "regions", "uniforms", "weights")), self.settings)
+        self.labels, self.targets, self.test_labels, self.state = parts
+        self.steps, self.scored = 0, [0]  # how many, and after how many it was scored
         self.scores = [self.score()]  # the average precision of each label then, shape (W, S, 24)
 
     def change(
@@ -198,22 +266,19 @@ class Training:
         **settings: float,  # gamma_neg, gamma_pos, clip or learning_rate
     ) -> None:
         "Train on with other settings. Those of the world and of the start have no effect any more."
-        for name, value in settings.items():
-            changed = self.settings[name].clone()
-            changed[number] = value
-            self.settings = {**self.settings, name: changed}
+        at = torch.arange(len(self.settings["clip"])) == number
+        self.settings |= {name: torch.where(at, value, self.settings[name]) for name, value in settings.items()}
 
-    def batch(self) -> dict[str, Tensor]:  # `points`, shape (W, S, 64, 2), and `labels` and `targets`, shape (W, S, 64, 24)
+    def batch(
+        self,
+    ) -> dict[str, Tensor]:  # `points`, shape (W, S, 64, 2), and `labels` and `targets`, shape (W, S, 64, 24)
         "The batch of the next step."
-        batches = self.worlds["batches"]
-        indices = batches[:, self.steps % batches.shape[1]]
-        rows = indices[:, None, :, None].expand(-1, self.targets.shape[1], -1, LABELS)
-        points = self.worlds["points"].gather(1, indices[..., None].expand(-1, -1, 2))
-        return {
-            "points": points[:, None].expand(-1, self.targets.shape[1], -1, -1),
-            "labels": self.labels.gather(2, rows),
-            "targets": self.targets.gather(2, rows),
-        }
+        indices = self.worlds["batches"][:, self.steps % self.worlds["batches"].shape[1]]
+        data = (self.worlds["points"], self.labels, self.targets)
+        take = _for_all(
+            lambda rows, points, *of: (points[rows], *(part[rows] for part in of)), (0, 0, 0, 0), (None, None, 0, 0)
+        )
+        return dict(zip(("points", "labels", "targets"), take(indices, *data)))
 
     def score(self) -> Tensor:  # Shape (W, S, 24)
         "The average precision of each label on the test points."
@@ -226,15 +291,13 @@ class Training:
         every: int = 20,  # Score whenever the number of steps is a multiple of this
     ) -> None:
         "Train on."
-        step = _for_all(lambda *arguments: training_step(*arguments)[0], (0, 0, None), (0, 0, 0))
+        of_step = {name: self.settings[name] for name in ("learning_rate", "gamma_neg", "gamma_pos", "clip")}
+        step = _for_all(
+            lambda state, batch, given: training_step(self.loss, state, batch, **given), (0, 0, None), (0, 0, 0)
+        )
         for _ in range(steps):
-            self.state = step(self.state, self.batch(), self.settings)
+            self.state = step(self.state, self.batch(), of_step)
             self.steps += 1
             if self.steps % every == 0:
                 self.scored.append(self.steps)
                 self.scores.append(self.score())
-
-
-def _for_all(function, of_world, of_setting):
-    "A function of one world and one setting, for all of them; as in `torch.vmap`, None marks what they share."
-    return torch.vmap(torch.vmap(function, in_dims=of_setting), in_dims=of_world)

@@ -18,10 +18,10 @@ import traitlets
 from torch import Tensor
 
 from asl_explainer.course.live_figure import (
-    Choice, Slider, as_script, checked, fill, library, live_html, mimebundle, options_of, read_file, read_script, synchronized,
+    Choice, Slider, as_script, fill, library, live_html, mimebundle, options_of, read_file, read_script, synchronized,
 )  # fmt: skip
 from asl_explainer.course.playground.world import (
-    AXIS, BATCH_SIZE, BCE, GRID, INITIAL, LABELS, LOSSES, POINTS, SHADED, STEPS, TESTED, Training, World, grid,
+    AXIS, BATCH_SIZE, GRID, INITIAL, LABELS, LOSSES, POINTS, SHADED, STEPS, TESTED, Training, World, grid,
     initial_state, inside, layers, loss_gradient, make_world, network, outline, training_step, training_targets,
 )  # fmt: skip
 from ..plots import COLORS, PRESETS, SLIDERS, Area, Dots, Line, Note, Panel

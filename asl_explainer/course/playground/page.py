@@ -268,7 +268,7 @@ _OF_LOSS = ("gamma_neg", "gamma_pos", "clip")
 _SHAPES = ("disc", "disc", "ring", "half-strip")
 _OF_SIDE = (
     Choice("loss", "loss", LOSSES), Choice("start", "start", ("random", "label frequencies")),
-    *(SLIDERS[name] for name in _OF_LOSS), Slider("learning_rate", "learning rate", -3, -1, 0.1, log=True),
+    *(SLIDERS[name] for name in _OF_LOSS), Slider("learning_rate", "learning rate", -3, 0, 0.1, log=True),
 )  # fmt: skip
 CONTROLS = {
     f"{side}_{control.name}": replace(control, name=f"{side}_{control.name}") for side in SIDES for control in _OF_SIDE

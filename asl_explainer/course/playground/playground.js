@@ -153,7 +153,7 @@ window.aslPlayground ??= (() => {
     for (const part of group.querySelectorAll("[style]")) part.style[part.style.fill === "none" ? "stroke" : "fill"] = color;
   }
 
-  /** Give each side a section with its controls and its views, and the world one with the scores. */
+  /** Arrange all parts as areas of a grid: the views of each side, the scores, the controls of each side, the world's. */
   function arrange(root) {
     const form = root.querySelector("form");
     const make = (tag, className, ...children) => {
@@ -162,36 +162,36 @@ window.aslPlayground ??= (() => {
       return element;
     };
     const row = (name) => form.elements[name].parentElement;
-    const views = [...root.querySelectorAll(".asl-panel")];
-    const names = ["loss", "gamma_neg", "clip", "start", "gamma_pos", "learning_rate"];
-    const [transport, last] = form.querySelectorAll(":scope > .asl-buttons");
-    const tabs = make("div", "asl-tabs");
-    transport.classList.add("asl-transport");
-    transport.append(row("speed"));
-    form.append(transport, tabs);
-    for (const [n, side] of SIDES.entries()) {
-      const title = side.toUpperCase();
-      const controls = make("div", "asl-controls", make("b", "asl-title", title), ...names.map((name) => row(`${side}_${name}`)));
-      const section = make("section", "asl-side", make("div", "asl-views", ...views.splice(0, 3)), controls);
-      Object.assign(section.dataset, { side });
-      section.ariaLabel = title;
-      form.append(section);
-      const tab = Object.assign(make("button", "", title), { type: "button", onclick: () => choose(side) });
-      tab.dataset.tab = side;
-      tabs.append(tab);
-    }
+    const ofSide = (side, element, role) => {
+      element.dataset.side = side;
+      return Object.assign(element, { role: "group", ariaLabel: `${role} ${side.toUpperCase()}` });
+    };
     const choose = (side) => {
       root.dataset.shown = side;
-      for (const tab of tabs.children) tab.ariaPressed = String(tab.dataset.tab === side);
+      for (const tab of tabs.children) tab.ariaPressed = String(tab.textContent === side.toUpperCase());
     };
-    choose("b");
+    const tab = (side) => {
+      const properties = { type: "button", textContent: side.toUpperCase(), onclick: () => choose(side) };
+      return Object.assign(document.createElement("button"), properties);
+    };
+    const panels = [...root.querySelectorAll(".asl-panel")];
+    const names = ["loss", "gamma_neg", "clip", "start", "gamma_pos", "learning_rate"];
+    const [transport, last] = form.querySelectorAll(":scope > .asl-buttons");
+    const tabs = make("div", "asl-tabs", ...SIDES.map(tab));
+    const views = SIDES.map((side) => ofSide(side, make("div", "asl-trio", ...panels.splice(0, 3)), "views of"));
+    const settings = SIDES.map((side) => {
+      const controls = names.map((name) => row(`${side}_${name}`));
+      return ofSide(side, make("div", "asl-controls", make("b", "asl-title", side.toUpperCase()), ...controls), "settings of");
+    });
     const controls = make("div", "asl-controls", ...["label", "forgotten", "rarity"].map(row));
-    const reading = root.querySelector("[data-live=reading]");
-    const world = make("div", "asl-world", controls, reading, last);
-    form.append(make("section", "asl-both", make("div", "asl-views", ...views), world));
+    const world = make("div", "asl-world", controls, root.querySelector("[data-live=reading]"), last);
+    transport.classList.add("asl-transport");
+    transport.append(row("speed"));
+    const scores = make("div", "asl-scores", ...panels);
+    form.append(transport, tabs, make("div", "asl-views", ...views, scores), ...settings, world);
     root.querySelector(".asl-panels").remove();
-    form.classList.remove("asl-controls");
-    form.classList.add("asl-stage");
+    form.classList.replace("asl-controls", "asl-stage");
+    choose("b");
   }
 
   return function aslPlayground(live, root) {

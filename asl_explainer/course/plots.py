@@ -187,7 +187,8 @@ class Panel:
             figure.draw_without_rendering()  # which places the axes
             placed, (left, right) = axes.get_position(), self.margins
             figure.set_layout_engine("none")
-            axes.set_position([left / self.size[0], placed.y0, 1 - (left + right) / self.size[0], placed.height])
+            bottom, height = round(placed.y0, 4), round(placed.height, 4)  # the last digits depend on the processor
+            axes.set_position([left / self.size[0], bottom, 1 - (left + right) / self.size[0], height])
             for axis in (axes.xaxis, axes.yaxis):  # later, other settings of matplotlib would choose other ticks
                 axis.set_major_locator(FixedLocator(axis.get_majorticklocs()))
         return figure

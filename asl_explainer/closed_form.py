@@ -31,30 +31,37 @@ def by_equation(z: Tensor, y: Tensor, s: Settings) -> Tensor:
     return asymmetric_loss_reference(z, y, *(getattr(s, name) for name in FORMULA))
 
 # %% ../nbs/api/closed_form.ipynb #zero_or_one
-def _floored_log(x, z, eps):
-    "log x, where x is sigmoid(z) or larger, down to its floor log `eps`; and where it lies above the floor."
-    tiny = torch.finfo(x.dtype).tiny
-    if eps > tiny:
-        return x.clamp(min=eps).log(), x > eps
-    lowest = math.log(eps) if eps else torch.finfo(x.dtype).min / 1e6  # infinity times 0 would be NaN
-    log = torch.where(x > tiny, x.clamp(min=tiny).log(), z).clamp(min=lowest)
-    return log, log > lowest
+def _underflow(dtype):
+    "The size below which a sum may have lost a term that is too small for a floating-point number."
+    return torch.finfo(dtype).tiny / torch.finfo(dtype).eps
+
+
+def _floored_log(p, margin, z, eps):
+    "log p̄ of p̄ = min(p + margin, 1) with p = sigmoid(z), down to the floor log `eps`; and p / p̄, or 0 at the floor."
+    shifted = (p + margin).clamp(max=1)
+    ratio, exact = p / shifted, shifted > _underflow(z.dtype)
+    if eps > _underflow(z.dtype):
+        return shifted.clamp(min=eps).log(), torch.where(shifted > eps, ratio, 0)
+    lowest = math.log(eps) if eps else torch.finfo(z.dtype).min / 1e6  # infinity times 0 would be NaN
+    below = torch.logaddexp(z, (torch.zeros_like(z) + margin).log())  # p = exp z
+    log = torch.where(exact, shifted.log(), below).clamp(min=lowest)
+    ratio = torch.where(exact, ratio, (z - log).exp())
+    return log, torch.where(log > lowest, ratio, 0)
 
 
 def hard_targets(z: Tensor, y: Tensor | float, s: Settings) -> tuple[Tensor, Tensor]:
     "Loss and slope dL/dz of labels with logits `z` and targets `y`, 0 or 1 (arXiv 2009.14119, equations 4 to 6)."
-    tiny = torch.finfo(z.dtype).tiny
     sign = 2 * y - 1
     z_t = sign * z  # z_t = (2y - 1) z
     p_t = z_t.sigmoid()  # p_t = sigmoid(z_t)
-    above_0 = p_t.clamp(min=tiny)
-    shifted = (above_0 + s.clip * (1 - y)).clamp(max=1)  # p̄ = min(p_t + m (1 - y), 1)
-    log, above_floor = _floored_log(shifted, z_t, s.eps)  # log p̄
-    q = (1 - shifted).clamp(min=torch.finfo(z.dtype).eps / 2)  # q = 1 - p̄, from the smallest step below 1
+    margin = s.clip * (1 - y)
+    left = 1 - (p_t + margin).clamp(max=1)  # 1 - p̄, where p̄ = min(p_t + m (1 - y), 1)
+    q = left.clamp(min=torch.finfo(z.dtype).eps / 2)  # q = 1 - p̄, from the smallest step below 1
+    log, ratio = _floored_log(p_t, margin, z_t, s.eps)  # log p̄ and p_t / p̄
     gamma = s.gamma_neg + y * (s.gamma_pos - s.gamma_neg)
     power = ((gamma - 1) * q.log()).exp()  # q^(γ - 1)
     power = power if s.pos_weight is None else power * (1 + y * (s.pos_weight - 1))
-    inner = torch.where(above_floor, (1 - shifted) * above_0 / shifted, 0)  # q p_t / p̄
+    inner = left * ratio  # q p_t / p̄
     if not s.disable_torch_grad_focal_loss:
         inner = inner - gamma * (p_t * log)  # q p_t / p̄ - γ p_t log p̄
     return 0 - power * (q * log), -sign * power * inner * (1 - p_t)
@@ -66,23 +73,20 @@ def any_targets(z: Tensor, y: Tensor, s: Settings) -> tuple[Tensor, Tensor]:
     if s.soft_targets == "mixture":
         (positive, up), (negative, down) = hard_targets(z, 1.0, s), hard_targets(z, 0.0, s)
         return y * positive + not_y * negative, y * up + not_y * down
-    tiny = torch.finfo(z.dtype).tiny
     p, not_p = z.sigmoid(), (-z).sigmoid()
-    above_0 = not_p.clamp(min=tiny)
-    p_m, not_p_m = (p - s.clip).clamp(min=0), (above_0 + s.clip).clamp(max=1)
-    p_m_slope = torch.where(p_m > 0, p * above_0, 0)  # p_m'
-    log_p, p_above_floor = _floored_log(p, z, s.eps)
-    log_not_p_m, not_p_m_above_floor = _floored_log(not_p_m, -z, s.eps)
+    p_m = (p - s.clip).clamp(min=0)
+    above_margin = torch.where(p_m > 0, p, 0)
+    log_p, p_ratio = _floored_log(p, 0.0, z, s.eps)
+    log_not_p_m, not_p_ratio = _floored_log(not_p, s.clip, -z, s.eps)
     positive = y if s.pos_weight is None else y * s.pos_weight
     log = positive * log_p + not_y * log_not_p_m  # l
-    log_slope = torch.where(p_above_floor, positive * not_p, 0)
-    log_slope = log_slope - torch.where(not_p_m_above_floor, not_y * p_m_slope / not_p_m, 0)  # l'
+    log_slope = positive * not_p * p_ratio - not_y * above_margin * not_p_ratio  # l'
     d = (y * not_p + not_y * p_m).clamp(min=1e-12)  # a power of a smaller one underflows, which is slow
     gamma = s.gamma_neg + y * (s.gamma_pos - s.gamma_neg)
     power = ((gamma - 1) * d.log()).exp()  # d^(γ - 1)
     inner = d * log_slope
     if not s.disable_torch_grad_focal_loss:
-        inner = inner + gamma * (not_y * p_m_slope - y * p * not_p) * log  # d l' + γ d' l
+        inner = inner + gamma * (not_y * above_margin - y * p) * not_p * log  # d l' + γ d' l
     return 0 - power * d * log, -power * inner
 
 # %% ../nbs/api/closed_form.ipynb #in-place
@@ -98,7 +102,7 @@ def _hard_targets_in_place(z, y, s, slope, scratch):
     not_y, shifted, q, log, weight = scratch
     p_t = torch.sub(y, not_y, out=slope).mul_(z).sigmoid_()  # p_t = sigmoid((2y - 1) z)
     _add_product(p_t, not_y, s.clip, out=shifted).clamp_(max=1)  # p̄ = min(p_t + m (1 - y), 1)
-    if not shifted.amin().item() > max(s.eps, torch.finfo(z.dtype).tiny):
+    if not shifted.amin().item() > max(s.eps, _underflow(z.dtype)):
         return None
     torch.sub(1, shifted, out=q)  # q = 1 - p̄
     torch.log(shifted, out=log)

@@ -104,8 +104,6 @@ def test_function_equals_the_equation(values, gamma_neg, gamma_pos, clip, eps, c
     settings = {"gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "clip": clip, "eps": eps, "disable_torch_grad_focal_loss": constant, "shift_focus": shift_focus, "soft_targets": soft_targets}
     for dtype, tolerances in {torch.float64: {"rtol": 1e-7, "atol": 1e-10}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}.items():
         logits = torch.tensor(values, dtype=dtype)
-        if dtype == torch.float32 and clip < 1e-30:
-            settings["clip"] = 0.0  # known gap: beside the smallest number of single precision such a margin gets lost
         loss = asymmetric_loss(logits, targets, **settings, reduction="none")
         torch.testing.assert_close(loss, asymmetric_loss_reference(logits, targets.to(dtype), **settings), **tolerances)
 

@@ -164,7 +164,7 @@ def reading(figure):
 
 
 def step_of(figure):
-    return int(re.match(r"step (\d+)", figure.locator(".asl-transport output").inner_text())[1])
+    return int(re.match(r"step (\d+)", figure.locator(".asl-bar output").inner_text())[1])
 
 
 def choose(figure, name, option):
@@ -188,7 +188,7 @@ def wait_for_frame(page):
 
 
 def wait_for_step(page, condition, timeout=90_000):
-    found = "Number(/step (\\d+)/.exec(document.querySelector('#play .asl-transport output').textContent)[1])"
+    found = "Number(/step (\\d+)/.exec(document.querySelector('#play .asl-bar output').textContent)[1])"
     page.wait_for_function(f"() => {found} {condition}", timeout=timeout)
 
 
@@ -378,6 +378,8 @@ def test_on_a_phone_a_side_stays_in_view_above_its_controls(new_context, site_ur
             control.evaluate("control => scrollTo(0, control.getBoundingClientRect().top + scrollY - 0.8 * innerHeight)")
             views = figure.locator(".asl-views").bounding_box()
             assert 0 <= views["y"] and views["y"] + views["height"] <= 0.8 * 800 + 1 and views["height"] <= 400, control.get_attribute("name")
+    button, views = (figure.locator(part).bounding_box() for part in ("[data-play=play]", ".asl-views"))
+    assert views["y"] <= button["y"] < views["y"] + 10 and button["height"] >= 44  # at hand while a control is moved
     for name in ("label", "forgotten", "rarity"):
         figure.locator(f"[name={name}]").evaluate("control => scrollTo(0, control.getBoundingClientRect().top + scrollY - 0.8 * innerHeight)")
         views = figure.locator(".asl-views").bounding_box()
@@ -420,7 +422,7 @@ def test_with_reduced_motion_the_views_change_once_in_100_steps(new_context, sit
     page = new_context(reduced_motion="reduce").new_page()
     figure = opened(page, site_url)
     press(figure, "Play")
-    page.evaluate("window.seen = []; new MutationObserver(() => seen.push(document.querySelector('#play .asl-transport output').textContent)).observe(document.querySelector('#play .asl-transport output'), { childList: true })")
+    page.evaluate("window.seen = []; new MutationObserver(() => seen.push(document.querySelector('#play .asl-bar output').textContent)).observe(document.querySelector('#play .asl-bar output'), { childList: true })")
     page.wait_for_function("() => window.seen.length >= 2", timeout=30_000)
     steps = [int(re.search(r"step (\d+)", text)[1]) for text in page.evaluate("seen")]
     assert steps[1] - steps[0] >= 100

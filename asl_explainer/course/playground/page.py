@@ -183,7 +183,7 @@ def _confidence_panel():
 
 
 def _progress_panel():
-    parts = []
+    parts = [Line("chance", "#808080", ":", 1), Note("guessing", "#808080", name="by-chance", align="center")]
     for side, dash in _DASHES.items():
         color = LOSS_COLORS[_INITIAL_LOSSES[side]]
         parts += [Line(f"{side}-rare", color, dash, 1), Line(f"{side}-all", color, dash)]
@@ -195,7 +195,7 @@ def _progress_panel():
         "xticks": (0, 250, 500, 750, 1000),
         "title": "Is it better? Test mAP, %",
     }
-    alt = "Mean average precision on test points against the number of steps, for A and B: of all labels and the rare half."
+    alt = "Mean average precision on test points against the number of steps, for A and B: of all labels and the rare half. A dotted line marks what guessing would give."
     return Panel(alt, parts, axes, size=(3.7, 1.9))
 
 
@@ -372,7 +372,7 @@ class Playground:
         name: str = "play",  # Identifies the figure on its page and in addresses
         views: Sequence[str] = VIEWS,  # Which of `VIEWS` to show
         controls: Sequence[str] = tuple(CONTROLS),  # Which of `CONTROLS` to show
-        caption: str = "Two networks, trained side by side on the same batches. Dots and bar: blue are positives, orange negatives, of which the bar shows the easy ones faintly, and pink forgotten labels. Thin lines: the rarer half of the labels.",
+        caption: str = "Two networks, trained side by side on the same batches. Dots and bar: blue are positives, orange negatives, of which the bar shows the easy ones faintly, and pink forgotten labels. Thin lines: the rarer half of the labels. This world is a toy: on real data the differences are smaller.",
         **settings: float,  # Initial settings, other than those of `SETTINGS`
     ):
         "Raises `ValueError` for an unknown view, control or setting."
@@ -412,6 +412,9 @@ class Playground:
                 values[f"{side}_{part}"] = of_part[-1].mean()
         for side, height in zip(SIDES, _apart(*(values[f"{side}_all"] for side in SIDES))):
             values[f"progress-{side}-end"] = torch.stack([torch.tensor(steps + 12.0), height])[:, None]
+        chance = 100 * inside(GRID, world.regions, self.settings["rarity"]).mean()
+        values["progress-chance"] = torch.stack([torch.tensor([0.0, STEPS]), chance.expand(2)])
+        values["progress-by-chance"] = torch.stack([torch.tensor(STEPS / 2), chance + 3])[:, None]
         return values
 
     @cached_property

@@ -185,10 +185,11 @@ window.aslPlayground ??= (() => {
     });
     const controls = make("div", "asl-controls", ...["label", "forgotten", "rarity"].map(row));
     const world = make("div", "asl-world", controls, root.querySelector("[data-live=reading]"), last);
+    const bar = make("div", "asl-buttons asl-bar", tabs, root.querySelector("[data-play=play]"));
     transport.classList.add("asl-transport");
     transport.append(row("speed"));
     const scores = make("div", "asl-scores", ...panels);
-    form.append(transport, tabs, make("div", "asl-views", ...views, scores), ...settings, world);
+    form.append(make("div", "asl-views", bar, ...views, scores), transport, ...settings, world);
     root.querySelector(".asl-panels").remove();
     form.classList.replace("asl-controls", "asl-stage");
     choose("b");
@@ -313,7 +314,8 @@ window.aslPlayground ??= (() => {
       const lastScore = trainings.b.history.findLast(({ step }) => step <= (viewed ?? count)).step;
       const shown = viewed ?? (playing ? count : lastScore);
       numbers.step = lastScore;
-      const result = {};
+      const chance = 100 * mean(world.truth);
+      const result = { "progress-chance": [0, sizes.steps, chance, chance], "progress-by-chance": [sizes.steps / 2, chance + 3] };
       for (const side of sides) {
         const training = trainings[side];
         const history = training.history.filter(({ step }) => step <= lastScore);
@@ -364,7 +366,8 @@ window.aslPlayground ??= (() => {
     if ("stage" in root.dataset) arrange(root);
     const playButton = root.querySelector("[data-play=play]");
     const clock = Object.assign(document.createElement("output"), { textContent: "step 0" });
-    playButton.parentElement.append(timeline, clock);
+    root.querySelector("[data-play=step]").parentElement.append(timeline);
+    playButton.parentElement.append(clock);
 
     /** Draw, and say where the run is. */
     function show() {

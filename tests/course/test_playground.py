@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT
 from sklearn.metrics import average_precision_score
 
-from asl_explainer.course.playground.page import PLAYED, SETTINGS, look, programs, pull, recorded_run, trained
+from asl_explainer.course.playground.page import PLAYED, SETTINGS, Playground, look, programs, pull, recorded_run, trained
 from asl_explainer.course.playground.world import GRID, INITIAL, LABELS, LOSSES, SHADED, STEPS, TESTED, Training, grid, inside, make_world, network, outline
 
 PAGE = "learn/playground.html"
@@ -352,6 +352,19 @@ def test_where_no_label_is_rare_none_is_called_so(page, site_url):
     figure.locator("[name=rarity]").fill("1")
     page.wait_for_function("() => !document.querySelector('#play [data-live=reading]').textContent.includes('rare')")
     assert path_of(page, "progress-a-rare") == path_of(page, "progress-b-rare") == ""
+
+
+def test_the_dotted_line_stands_where_guessing_would_score(page, site_url):
+    figure = opened(page, site_url)
+    for rarity, share in ((6, inside(GRID, WORLD.regions, 6.0)), (1, inside(GRID, WORLD.regions, 1.0))):
+        figure.locator("[name=rarity]").fill(str(rarity))
+        wait_for_frame(page)
+        drawn = Playground(rarity=rarity)._repr_mimebundle_()["text/html"]
+        expected = re.search(r'id="play-progress-chance">\s*<path d="([^"]*)"', drawn)[1]
+        assert numbers_of(page, "progress-chance") == [float(number) for number in re.findall(r"[\d.]+", expected)]
+        random = torch.rand(share.shape, generator=torch.Generator().manual_seed(0))
+        guessed = torch.tensor([average_precision_score(y, p) for y, p in zip(share.T, random.T)]).mean()
+        assert abs(share.mean() - guessed) < 0.01
 
 
 def test_both_sides_have_the_same_views_and_all_fits_one_screen(page, site_url):

@@ -87,7 +87,7 @@ CHAPTERS = {
     "learn/tune_on_your_data": {"ladder.jsonl": 3},
     "learn/use_it": {"eight_samples.json": 1},
     "learn/which_loss": {"answers.json": 0.3},
-    "learn/why_asymmetric": {"two_trainings.json": 1},
+    "learn/why_asymmetric": {"watched.json": 1},
 }
 
 

@@ -295,7 +295,7 @@ SETTINGS = {**_initial("a", "BCE"), **_initial("b", "ASL"), "forgotten": 0.0, "r
 READINGS = {
     "scores": "After {step:.0f} steps, test mAP is {a_all:.1f} with A ({a_loss:s}) and {b_all:.1f} with B ({b_loss:s}). ",
     "rare": "For rare labels it is {a_rare:.1f} and {b_rare:.1f}. ",
-    "shares": "Positives hold {a_positive_share:.0f}% of A's gradient and {b_positive_share:.0f}% of B's, "
+    "shares": "In this batch positives hold {a_positive_share:.0f}% of A's gradient and {b_positive_share:.0f}% of B's, "
     "easy negatives {a_easy_share:.0f}% and {b_easy_share:.0f}%. ",
     "forgotten": "Forgotten labels hold {a_forgotten_share:.0f}% and {b_forgotten_share:.0f}%. ",
     "changed": "These networks were trained before a setting was changed: press Play to train with it.",

@@ -185,7 +185,8 @@ window.aslPlayground ??= (() => {
     });
     const controls = make("div", "asl-controls", ...["label", "forgotten", "rarity"].map(row));
     const world = make("div", "asl-world", controls, root.querySelector("[data-live=reading]"), last);
-    const bar = make("div", "asl-buttons asl-bar", tabs, root.querySelector("[data-play=play]"));
+    const buttons = ["play", "restart"].map((name) => root.querySelector(`[data-play=${name}]`));
+    const bar = make("div", "asl-buttons asl-bar", tabs, ...buttons);
     transport.classList.add("asl-transport");
     transport.append(row("speed"));
     const scores = make("div", "asl-scores", ...panels);

@@ -21,10 +21,17 @@ class Classifier(lightning.LightningModule):
         inputs, targets = batch
         return self.loss(self.model(inputs), targets)
 
+    def on_validation_epoch_start(self):
+        self.seen = []
+
     def validation_step(self, batch, batch_index):
         inputs, targets = batch
         logits = self.model(inputs)
         self.log("validation_loss", self.loss(logits, targets))
+        self.seen.append((logits.float().cpu(), targets.cpu()))
+
+    def on_validation_epoch_end(self):
+        logits, targets = map(torch.cat, zip(*self.seen))
         report = gradient_report(
             logits, targets, gamma_neg=4, gamma_pos=0, clip=0.05
         )

@@ -23,6 +23,7 @@ from ..losses import AsymmetricLossMultiLabel
 from ..start import start_biases
 from asl_explainer.course.alternatives import (
     AdaptiveLoss,
+    SelfPacedCorrection,
     distribution_balanced,
     hill,
     log_odds,
@@ -35,8 +36,8 @@ from .scores import calibration_error, mean_average_precision, platt_scaling, ra
 
 # %% auto #0
 __all__ = ['CANDIDATES', 'TASKS', 'BATCH_SIZES', 'EPOCHS', 'SHORT', 'PATIENCE', 'RATE_LADDER', 'RATES', 'TRIAL_SEEDS', 'SEEDS',
-           'HIDDEN', 'Candidate', 'Trial', 'Outcome', 'shares', 'train', 'load_results', 'record', 'recorded',
-           'trained', 'choices', 'choose', 'compare', 'scored_results', 'paired_difference', 'holm']
+           'HIDDEN', 'TEST_TO_TRAIN', 'Candidate', 'Trial', 'Outcome', 'shares', 'train', 'load_results', 'record',
+           'recorded', 'trained', 'choices', 'choose', 'compare', 'scored_results', 'paired_difference', 'holm']
 
 # %% ../../nbs/api/trials.ipynb #losses-code
 def _asymmetric(labels, **settings):
@@ -81,6 +82,9 @@ CANDIDATES = {
         lambda labels, **settings: partial(two_way, **settings), ({"temperature": 1}, {"temperature": 4})
     ),
     "Hill": Candidate(lambda labels, **settings: partial(hill, **settings), ({"margin": 0.5}, {"margin": 1})),
+    "SPLC": Candidate(
+        lambda labels, **settings: SelfPacedCorrection(len(labels), **settings), ({"threshold": 0.4}, {"threshold": 0.6})
+    ),
     "distribution-balanced": Candidate(_distribution_balanced, ({"scale": 2}, {"scale": 5})),
 }
 "The losses of the comparison by name."
@@ -324,6 +328,8 @@ TRIAL_SEEDS, SEEDS = (100, 101, 102), tuple(range(10))
 "Seeds of the trials that choose, and seeds of the trials that are scored."
 HIDDEN = (0.0, 0.3, 0.6)
 "Fractions of hidden positives."
+TEST_TO_TRAIN = {"packages": 1 / 3, "digits": 497 / 1000}
+"For each source of a package in training, and each scan of a digit, how many are in the test set."
 
 
 def choices(
@@ -425,16 +431,14 @@ def scored_results(
 def paired_difference(
     ours: Iterable[float],  # A score per seed
     theirs: Iterable[float],  # Scores of the same seeds
+    test_to_train: float = 0.0,  # Test samples per training sample, if each seed splits one data set anew; 0 for independent samples
 ) -> tuple[float, float, float]:  # The mean difference, half the width of its 95% confidence interval, and p
-    "Compare scores in pairs (Student's t)."
+    "Compare scores in pairs: Student's t, with the variance of the mean corrected for splits that overlap (Nadeau and Bengio, 2003)."
     t = import_module("scipy.stats").t
     differences = torch.tensor([a - b for a, b in zip(ours, theirs, strict=True)], dtype=torch.float64)
-    freedom, error = len(differences) - 1, differences.std().item() / len(differences) ** 0.5
-    return (
-        differences.mean().item(),
-        float(t.ppf(0.975, freedom)) * error,
-        float(2 * t.sf(abs(differences.mean().item()) / error, freedom)),
-    )
+    freedom, mean = len(differences) - 1, differences.mean().item()
+    error = (1 / len(differences) + test_to_train) ** 0.5 * differences.std().item()
+    return mean, float(t.ppf(0.975, freedom)) * error, float(2 * t.sf(abs(mean) / error, freedom))
 
 
 def holm(

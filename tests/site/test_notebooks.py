@@ -9,7 +9,6 @@ from itertools import zip_longest
 
 import nbformat
 import pytest
-import yaml
 from conftest import BIN, ROOT, digests
 from kernels import execute
 
@@ -175,16 +174,6 @@ def test_nothing_private_is_saved(name):
         for text in [cell.source, *(json.dumps(output) for output in cell.get("outputs", []))]:
             found = PRIVATE.search(text)
             assert not found, f"cell {cell.id}: {text[max(0, found.start() - 40):found.end() + 40]}"
-
-
-PARTS = {part["section"]: part["contents"] for part in yaml.safe_load((ROOT / "_quarto.yml").read_text())["website"]["sidebar"]["contents"] if isinstance(part, dict)}
-
-
-@pytest.mark.parametrize("part", ["Understand", "Decide", "Use", "Look inside"])
-def test_a_part_takes_as_long_as_the_landing_page_says(part):
-    patterns = {PARTS[part][0]: rf"\*{part}\*, a part of about (\d+) minutes", "index.ipynb": rf"\*{part}\* \((\d+) minutes\)"}
-    first, landing = (re.findall(pattern, "\n".join(cell.source for cell in read(name).cells)) for name, pattern in patterns.items())
-    assert len(first) == 1 and first == landing
 
 
 LINE = 72  # characters that fit beside the sidebars of a page 1280 pixels wide

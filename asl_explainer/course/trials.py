@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..diagnose import EASY, MOST, SUSPECTED, calibrated
@@ -31,13 +32,14 @@ from asl_explainer.course.alternatives import (
     weighted_bce,
     zlpr,
 )
-from .datasets import Task, digits, packages
+from .datasets import Task, digits, drawings, packages
 from .scores import calibration_error, mean_average_precision, platt_scaling, ranking_scores
 
 # %% auto #0
-__all__ = ['CANDIDATES', 'TASKS', 'BATCH_SIZES', 'EPOCHS', 'SHORT', 'PATIENCE', 'RATE_LADDER', 'RATES', 'TRIAL_SEEDS', 'SEEDS',
-           'HIDDEN', 'TEST_TO_TRAIN', 'Candidate', 'Trial', 'Outcome', 'shares', 'train', 'load_results', 'record',
-           'recorded', 'trained', 'choices', 'choose', 'compare', 'scored_results', 'paired_difference', 'holm']
+__all__ = ['CANDIDATES', 'ON_FEATURES', 'DRAWINGS', 'TASKS', 'COMPARED', 'BATCH_SIZES', 'EPOCHS', 'SHORT', 'PATIENCE', 'LIMITS',
+           'RATE_LADDER', 'LADDERS', 'RATES', 'TRIAL_SEEDS', 'SEEDS', 'HIDDEN', 'TEST_TO_TRAIN', 'Candidate', 'Limits',
+           'Trial', 'Outcome', 'shares', 'train', 'condense', 'load_results', 'record', 'recorded', 'trained',
+           'neighbors', 'choices', 'choose', 'compare', 'scored_results', 'paired_difference', 'holm']
 
 # %% ../../nbs/api/trials.ipynb #losses-code
 def _asymmetric(labels, **settings):
@@ -61,6 +63,8 @@ class Candidate:
     ]  # From the training labels, shape (N, C), and settings, a function of logits and labels
     settings: tuple[dict[str, float], ...]  # The settings to try
     started: bool = False  # Whether the output biases start where the gradients of the loss cancel
+    at_log_odds: bool = False  # Whether they start where those of BCE cancel, for a loss that compares labels
+    widened: tuple[str, ...] = ()  # Settings whose next value in `LADDERS` is tried, too, if the best is the last
 
 
 CANDIDATES = {
@@ -89,11 +93,60 @@ CANDIDATES = {
 }
 "The losses of the comparison by name."
 
+# %% ../../nbs/api/trials.ipynb #on-features-code
+def _focal(labels, gamma):
+    return _asymmetric(labels, gamma_neg=gamma, gamma_pos=gamma)
+
+
+def _two_way(labels, **settings):
+    return partial(two_way, **settings)
+
+
+def _hill(labels, **settings):
+    return partial(hill, **settings)
+
+
+_GRID = tuple({"gamma_neg": gamma, "clip": margin} for gamma in (2, 4) for margin in (0.05, 0.2, 0.4))
+_GAMMA_POS = {"gamma_neg": 4, "clip": 0.05, "gamma_pos": 1}
+_EXPONENT_AND_MARGIN = ("gamma_neg", "clip")
+_CONSTANT_WEIGHT = partial(_asymmetric, disable_torch_grad_focal_loss=True)
+_TEMPERATURES = {"settings": ({"temperature": 1}, {"temperature": 4}), "widened": ("temperature",)}
+_HILL_MARGINS = {"settings": ({"margin": 0.5}, {"margin": 1}), "widened": ("margin",)}
+
+ON_FEATURES = {
+    "BCE": Candidate(_asymmetric, ({"gamma_neg": 0},)),
+    "BCE, started": Candidate(_asymmetric, ({"gamma_neg": 0},), started=True),
+    "focal, started": Candidate(_focal, ({"gamma": 1}, {"gamma": 2}), started=True, widened=("gamma",)),
+    "ASL": Candidate(_asymmetric, (*_GRID, _GAMMA_POS), widened=_EXPONENT_AND_MARGIN),
+    "ASL, started": Candidate(_asymmetric, _GRID, started=True, widened=_EXPONENT_AND_MARGIN),
+    "ASL, constant weight": Candidate(_CONSTANT_WEIGHT, _GRID, widened=_EXPONENT_AND_MARGIN),
+    "two-way": Candidate(_two_way, **_TEMPERATURES),
+    "two-way, started": Candidate(_two_way, **_TEMPERATURES, started=True, at_log_odds=True),
+    "Hill": Candidate(_hill, **_HILL_MARGINS),
+    "Hill, started": Candidate(_hill, **_HILL_MARGINS, started=True),
+}
+"The losses that are compared on the features of a pretrained network."
+
 # %% ../../nbs/api/trials.ipynb #train-code
-TASKS = {"packages": packages, "digits": digits}
-BATCH_SIZES = {"packages": 256, "digits": 64}
+DRAWINGS = ("drawings, linear head", "drawings, hidden layer")
+TASKS = {"packages": packages, "digits": digits, **dict(zip(DRAWINGS, (drawings, partial(drawings, width=512))))}
+COMPARED = {task: ON_FEATURES if task in DRAWINGS else CANDIDATES for task in TASKS}
+"The losses that are compared on each task."
+BATCH_SIZES = {"packages": 256, "digits": 64, **dict.fromkeys(DRAWINGS, 128)}
 EPOCHS, SHORT, PATIENCE = 40, 5, 6
 "The most epochs of a training, the epochs of the short budget, and the epochs to wait for a better score."
+
+
+class Limits(NamedTuple):
+    "How much a task is trained."
+
+    epochs: int  # The most of a training
+    patience: int  # Epochs to wait for a better score
+    choosing: int  # Seeds of the trials that choose
+
+
+LIMITS = {task: Limits(100, 8, 2) if task in DRAWINGS else Limits(EPOCHS, PATIENCE, 3) for task in TASKS}
+"The limits by task."
 
 
 @dataclass(frozen=True)
@@ -101,7 +154,7 @@ class Trial:
     "Everything that determines the outcome of a training."
 
     task: str  # A name in `TASKS`
-    loss: str  # A name in `CANDIDATES`
+    loss: str  # A name in `COMPARED[task]`
     settings: dict[str, float]  # Of the loss
     learning_rate: float
     hidden: float = 0.0  # Fraction of positives that training and validation leave out
@@ -153,17 +206,17 @@ def train(
     observe: bool = True,  # Take the test score and the shares of the gradient as well, which costs time
 ) -> Outcome:
     "Train on a task. The state of torch's random generator does not change. Raises `ValueError` for an unknown task or loss."
-    for name, known in (("task", TASKS), ("loss", CANDIDATES)):
+    for name, known in (("task", TASKS), ("loss", COMPARED.get(trial.task, ()))):
         if getattr(trial, name) not in known:
             raise ValueError(f"{name} is {getattr(trial, name)!r}, expected one of {', '.join(known)}")
-    task, candidate = TASKS[trial.task](trial.hidden, trial.seed), CANDIDATES[trial.loss]
+    task, candidate = TASKS[trial.task](trial.hidden, trial.seed), COMPARED[trial.task][trial.loss]
     inputs, labels = task.train
     loss = candidate.make(labels, **trial.settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(trial.seed)
         model = task.network()
         if candidate.started:
-            start_biases(model[-1], log_odds(labels).sigmoid(), loss=loss)
+            start_biases(model[-1], log_odds(labels).sigmoid(), loss=None if candidate.at_log_odds else loss)
         outcome = Outcome(task, loss, model, {}, [], [], [], [])
         optimizer = torch.optim.Adam(model.parameters(), lr=trial.learning_rate, fused=True)
         for epoch in range(trial.epochs):
@@ -192,7 +245,7 @@ def train(
                     for budget in ("short", "long")
                     if budget == "long" or epoch < SHORT
                 }
-            if epoch - outcome.validation.index(max(outcome.validation)) == PATIENCE:
+            if epoch - outcome.validation.index(max(outcome.validation)) == LIMITS[trial.task].patience:
                 break
         model.load_state_dict(outcome.weights["long"])
     return outcome
@@ -226,7 +279,33 @@ def _scores(outcome, budget):
     return scores
 
 
+def _brief_scores(outcome, budget):
+    "What a model of a drawings task is worth."
+    outcome.model.load_state_dict(outcome.weights[budget])
+    labels, logits, own = outcome.task.test[1], outcome.logits(), outcome.task.subset
+    scores = ranking_scores(logits, labels, outcome.task.train[1].sum(0))
+    scores = {name: round(scores[name], 2) for name in ("macro", "micro", "rare")}
+    scores["own"] = round(mean_average_precision(logits[:, own], labels[:, own]), 2)
+    platt = platt_scaling(outcome.logits("validation"), outcome.task.validation[1])
+    for name, p in {"trained": logits.double().sigmoid(), "Platt": platt(logits.double())}.items():
+        log_loss = F.binary_cross_entropy(p.clamp(1e-12, 1 - 1e-12), labels.double())
+        scores[name] = _rounded([((p - labels) ** 2).mean().item(), log_loss.item()], 5)
+    return scores
+
+
+def _brief_result(trial, scored):
+    "A result of a drawings task, which keeps less and counts steps."
+    outcome = train(trial, observe=False)
+    best = {budget: max(outcome.validation[: SHORT if budget == "short" else None]) for budget in ("short", "long")}
+    epochs = {budget: 1 + outcome.validation.index(score) for budget, score in best.items()}
+    result = {"trial": asdict(trial), "torch": torch.__version__, "epochs": epochs, "ran": len(outcome.validation)}
+    result["best"] = {budget: round(score, 2) for budget, score in best.items()}
+    return result | ({budget: _brief_scores(outcome, budget) for budget in best} if scored else {})
+
+
 def _result(trial, scored):
+    if trial.task in DRAWINGS:
+        return _brief_result(trial, scored)
     outcome = train(trial, observe=scored)
     validation = outcome.validation
     epochs = {"short": 1 + validation.index(max(validation[:SHORT])), "long": 1 + validation.index(max(validation))}
@@ -249,14 +328,52 @@ def _result(trial, scored):
         }
     return result
 
+# %% ../../nbs/api/trials.ipynb #condense-code
+def _columns(results):
+    "One object with a list in place of each number that results have."
+    first = results[0]
+    if isinstance(first, dict):
+        return {name: _columns([result[name] for result in results]) for name in first}
+    return first if isinstance(first, str) else results
+
+
+def _row(columns, n):
+    if isinstance(columns, dict):
+        return {name: _row(of_name, n) for name, of_name in columns.items()}
+    return columns if isinstance(columns, str) else columns[n]
+
+
+def _of_seeds(line):
+    "The results in a line of a file."
+    trial, seeds = line["trial"], line["trial"]["seed"]
+    if not isinstance(seeds, list):
+        return [line]
+    columns = {name: values for name, values in line.items() if name != "trial"}
+    return [{"trial": {**trial, "seed": seed}, **_row(columns, n)} for n, seed in enumerate(seeds)]
+
+
+def condense(
+    path: Path,  # File written by `record`
+) -> None:
+    "Write the results of a file again, those that differ in the seed only in one line."
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for result in load_results(path):
+        groups.setdefault(_key({**result["trial"], "seed": 0}, "long" in result), []).append(result)
+    lines = []
+    for _, group in sorted(groups.items()):
+        group.sort(key=lambda result: result["trial"]["seed"])
+        trial = {**group[0]["trial"], "seed": [result["trial"]["seed"] for result in group]}
+        lines.append({**_columns(group), "trial": trial})
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+
 # %% ../../nbs/api/trials.ipynb #load-code
 def load_results(
     path: Path,  # File written by `record`
 ) -> list[dict[str, Any]]:  # For each trial its fields in `trial`, its best epochs in `epochs`, and its scores
     "Read recorded trials. Raises `ValueError` for a file with other contents."
     try:
-        results = [json.loads(line) for line in Path(path).read_text().splitlines()]
-        return [result for result in results if Trial(**result["trial"])]
+        lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
+        return [result for line in lines for result in _of_seeds(line) if Trial(**result["trial"])]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} does not contain recorded trials ({error!r}); move it away to record them again"
@@ -278,7 +395,7 @@ def record(
     joblib, tqdm = import_module("joblib"), import_module("tqdm.auto").tqdm
     path, wanted = Path(path), {_key(asdict(trial), scored): trial for trial in trials}
     recorded = (
-        {_key(result["trial"], "test" in result): result for result in load_results(path)} if path.exists() else {}
+        {_key(result["trial"], "long" in result): result for result in load_results(path)} if path.exists() else {}
     )
     missing = [trial for key, trial in wanted.items() if key not in recorded]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -322,7 +439,13 @@ def trained(
 # %% ../../nbs/api/trials.ipynb #protocol-code
 RATE_LADDER = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 "Learning rates, each about three times the one before."
+LADDERS = {
+    "learning_rate": RATE_LADDER, "gamma_neg": (1, 2, 4, 6), "clip": (0, 0.05, 0.2, 0.4),
+    "gamma": (0.5, 1, 2, 4), "temperature": (0.5, 1, 2, 4, 8), "margin": (0, 0.5, 1, 2),
+}  # fmt: skip
+"Values of the rate and of settings, in the order in which more of them are tried."
 RATES = {"packages": (3e-3, 1e-2, 3e-2, 1e-1), "digits": (3e-4, 1e-3, 3e-3, 1e-2)}
+RATES |= dict.fromkeys(DRAWINGS, (1e-3, 3e-3, 1e-2, 3e-2))
 "The rates that are tried first."
 TRIAL_SEEDS, SEEDS = (100, 101, 102), tuple(range(10))
 "Seeds of the trials that choose, and seeds of the trials that are scored."
@@ -330,6 +453,28 @@ HIDDEN = (0.0, 0.3, 0.6)
 "Fractions of hidden positives."
 TEST_TO_TRAIN = {"packages": 1 / 3, "digits": 497 / 1000}
 "For each source of a package in training, and each scan of a digit, how many are in the test set."
+
+
+def _best(result, budget):
+    "The best validation score within a budget."
+    if "best" in result:
+        return result["best"][budget]
+    return max(result["validation"][: SHORT if budget == "short" else None])
+
+
+def neighbors(
+    trial: Trial,
+) -> Iterator[Trial]:
+    "The trials that differ by one step of `LADDERS` in the rate, or in one of the settings for which more values are tried."
+    for name in ("learning_rate", *COMPARED[trial.task][trial.loss].widened):
+        value = trial.learning_rate if name == "learning_rate" else trial.settings[name]
+        ladder = LADDERS[name]
+        place = ladder.index(value)
+        for other in ladder[max(0, place - 1) : place] + ladder[place + 1 : place + 2]:
+            if name == "learning_rate":
+                yield replace(trial, learning_rate=other)
+            else:
+                yield replace(trial, settings={**trial.settings, name: other})
 
 
 def choices(
@@ -341,7 +486,7 @@ def choices(
     for result in results:
         trial = result["trial"]
         if trial["seed"] in TRIAL_SEEDS:
-            best = max(result["validation"][: SHORT if budget == "short" else None])
+            best = _best(result, budget)
             scores.setdefault((json.dumps(trial["settings"]), trial["learning_rate"]), []).append(best)
     return {choice: sum(of_seeds) / len(of_seeds) for choice, of_seeds in scores.items()}
 
@@ -354,12 +499,13 @@ def choose(
     **options,  # `workers` and `progress` of `record`
 ) -> dict[str, dict[str, Trial]]:  # For each loss and budget a trial, to be run with other seeds
     "Choose settings and learning rate of each loss on validation; a best rate is never the last that was tried."
+    longest, _, choosing = LIMITS[task]
     trials = [
-        Trial(task, loss, settings, rate, hidden, seed)
+        Trial(task, loss, settings, rate, hidden, seed, longest)
         for loss in losses
-        for settings in CANDIDATES[loss].settings
+        for settings in COMPARED[task][loss].settings
         for rate in RATES[task]
-        for seed in TRIAL_SEEDS
+        for seed in TRIAL_SEEDS[:choosing]
     ]
     while True:
         results, more, chosen = record(trials, path, **options), [], {}
@@ -369,15 +515,13 @@ def choose(
             for budget in ("short", "long"):
                 tried = choices(of_loss, budget)
                 settings, rate = max(tried, key=tried.get)
-                place = RATE_LADDER.index(rate)
-                chosen[loss][budget] = Trial(
-                    task, loss, json.loads(settings), rate, hidden, epochs=SHORT if budget == "short" else EPOCHS
-                )
+                best = Trial(task, loss, json.loads(settings), rate, hidden, epochs=longest)
+                chosen[loss][budget] = replace(best, epochs=SHORT) if budget == "short" else best
                 more += [
-                    Trial(task, loss, json.loads(settings), RATE_LADDER[n], hidden, seed)
-                    for n in (place - 1, place + 1)
-                    if (settings, RATE_LADDER[n]) not in tried
-                    for seed in TRIAL_SEEDS
+                    replace(other, seed=seed)
+                    for other in neighbors(best)
+                    if (json.dumps(other.settings), other.learning_rate) not in tried
+                    for seed in TRIAL_SEEDS[:choosing]
                 ]
         if not more:
             return chosen
@@ -398,7 +542,7 @@ def compare(
     chosen = choose(task, losses, hidden, path, **options)
     scored = {}
     for loss, of_budgets in chosen.items():
-        if replace(of_budgets["short"], epochs=EPOCHS) == of_budgets["long"]:
+        if replace(of_budgets["short"], epochs=LIMITS[task].epochs) == of_budgets["long"]:
             of_budgets["short"] = of_budgets["long"]
         scored[loss] = {budget: [replace(trial, seed=seed) for seed in seeds] for budget, trial in of_budgets.items()}
     flat = [trial for of_budgets in scored.values() for trials in of_budgets.values() for trial in trials]
@@ -419,12 +563,11 @@ def scored_results(
     of_loss = [
         result
         for result in results
-        if "test" in result and result["trial"]["loss"] == loss and result["trial"]["hidden"] == hidden
+        if "long" in result and result["trial"]["loss"] == loss and result["trial"]["hidden"] == hidden
     ]
-    of_epochs = {
-        epochs: [result for result in of_loss if result["trial"]["epochs"] == epochs] for epochs in (SHORT, EPOCHS)
-    }
-    chosen = of_epochs[SHORT] if budget == "short" and of_epochs[SHORT] else of_epochs[EPOCHS]
+    short = [result for result in of_loss if result["trial"]["epochs"] == SHORT]
+    long = [result for result in of_loss if result["trial"]["epochs"] > SHORT]
+    chosen = short if budget == "short" and short else long
     return sorted(chosen, key=lambda result: result["trial"]["seed"])
 
 # %% ../../nbs/api/trials.ipynb #sure-code

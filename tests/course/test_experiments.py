@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT, started
 from kernels import execute
 
-from asl_explainer.course.trials import CANDIDATES, HIDDEN, RATES, SEEDS, TASKS, TRIAL_SEEDS, choices, load_results, scored_results
+from asl_explainer.course.trials import CANDIDATES, COMPARED, HIDDEN, LIMITS, RATES, SEEDS, TRIAL_SEEDS, Trial, choices, load_results, neighbors, scored_results
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import experiments  # noqa: E402
@@ -73,17 +73,45 @@ def test_the_recorded_experiments_follow_the_protocol(task, hidden):
             assert [result["trial"]["seed"] for result in scored] == list(SEEDS), (loss, budget)
 
 
+@pytest.mark.parametrize("task, hidden", experiments.CONDITIONS)
+def test_the_losses_on_drawings_follow_the_protocol(task, hidden):
+    "The choice is the best on validation, no value of it is the last that was tried, 20 other seeds are scored, and a training ends eight epochs after its best or at the cap."
+    results = [result for result in load_results(RESULTS / "drawings.jsonl") if (result["trial"]["task"], result["trial"]["hidden"]) == (task, hidden)]
+    for loss in experiments.ON_DRAWINGS:
+        of_loss = [result for result in results if result["trial"]["loss"] == loss]
+        tried = {}
+        for result in of_loss:
+            epochs, best = result["trial"]["epochs"], result["epochs"]["long"]
+            assert result["ran"] == min(epochs, best + LIMITS[task].patience) and epochs in (5, 100)
+            if "long" not in result:
+                tried.setdefault((json.dumps(result["trial"]["settings"]), result["trial"]["learning_rate"]), []).append(result["trial"]["seed"])
+        assert set(product(map(json.dumps, COMPARED[task][loss].settings), RATES[task])) <= set(tried), loss
+        assert all(sorted(seeds) == list(TRIAL_SEEDS[: LIMITS[task].choosing]) for seeds in tried.values()), loss
+        for budget in ("short", "long"):
+            scored, means = scored_results(of_loss, loss, hidden, budget), choices(of_loss, budget)
+            assert [result["trial"]["seed"] for result in scored] == list(range(20)), (loss, budget)
+            ((settings, rate),) = {(json.dumps(result["trial"]["settings"]), result["trial"]["learning_rate"]) for result in scored}
+            assert means[settings, rate] == max(means.values()), (loss, budget)
+            beside = neighbors(Trial(task, loss, json.loads(settings), rate))
+            assert {(json.dumps(other.settings), other.learning_rate) for other in beside} <= set(tried), (loss, budget)
+
+
+RECORDED = ("packages", "digits", "drawings")
+
+
 def test_the_results_are_small_and_nothing_is_recorded_twice():
     assert sum(path.stat().st_size for path in RESULTS.iterdir()) < 3 * 2**20
-    for task in TASKS:
-        keys = [json.dumps([result["trial"], "test" in result]) for result in load_results(RESULTS / f"{task}.jsonl")]
-        assert len(keys) == len(set(keys)), task
+    assert (RESULTS / "drawings.jsonl").stat().st_size < 700_000
+    for name in RECORDED:
+        keys = [json.dumps([result["trial"], "long" in result]) for result in load_results(RESULTS / f"{name}.jsonl")]
+        assert len(keys) == len(set(keys)), name
 
 
 # What chapters record, and how far apart two trainings on different processors are, in the file's units.
 CHAPTERS = {
     "api/recorded": {"batch.json": 0.3},
     "learn/playground": {"worlds.json": 5},
+    "learn/pretrained": {"drawings_said.json": 0.3},
     "learn/tune_on_your_data": {"ladder.jsonl": 3},
     "learn/use_it": {"eight_samples.json": 1},
     "learn/which_loss": {"answers.json": 0.3},
@@ -106,7 +134,7 @@ def test_training_again_gives_what_a_chapter_recorded(tmp_path, chapter, monkeyp
     shutil.copytree(ROOT / "nbs", tmp_path / "nbs", ignore=shutil.ignore_patterns(".*"))
     results = tmp_path / "nbs/learn/results"
     for path in results.iterdir():
-        if path.stem not in TASKS:
+        if path.stem not in RECORDED:
             path.unlink()
     path = tmp_path / f"nbs/{chapter}.ipynb"
     execute(nbformat.read(path, as_version=4), path.parent, monkeypatch, allow_errors=True)

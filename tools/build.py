@@ -43,7 +43,12 @@ def process(changed: list[Path]) -> Path:
         refresh_quarto_yml()  # writes nbs/nbdev.yml: the part of the site's configuration that settings.ini holds
         # Repairs nbdev, until its errors name the notebook, and `proc_nbs` forgets notebooks that are gone.
         nbdev.serve.FilterDefaults = Filter
-        return nbdev.serve.proc_nbs(force=True)
+        folder = nbdev.serve.proc_nbs(force=True)
+        # Repairs nbdev, until it copies Python files under their own names.
+        for path in get_config().nbs_path.glob("learn/recipes/*.py"):
+            path_of_copy = folder / path.relative_to(get_config().nbs_path)
+            path_of_copy.with_suffix("").rename(path_of_copy)
+        return folder
     folder = get_config().config_path / "_proc"
     for path in changed:
         exec_nb(path, folder / name_of(path), Filter)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .live_figure import read_file
+from .live_figure import read_script
 
 # %% auto #0
 __all__ = ['Question', 'predict']
@@ -36,7 +36,7 @@ def _page(question):
     answers = "\n".join(f"<li>{html.escape(answer)}</li>" for answer in question.answers)
     because = f"“{question.answers[question.facts['right']]}”. {question.facts['because']}"
     facts = html.escape(json.dumps(question.facts, ensure_ascii=False))
-    source = read_file("questions.js")
+    source = read_script("questions.js")
     name = f"aslQuestion_{hashlib.sha256(source.encode()).hexdigest()[:8]}"
     return "\n".join([
         f'<div class="asl-question" data-facts="{facts}">',

@@ -36,9 +36,9 @@ from torch import Tensor
 from .torch2js import to_javascript
 
 # %% auto #0
-__all__ = ['Slider', 'Choice', 'options_of', 'fill', 'inline_svg', 'still', 'shape_of', 'read_file', 'read_script', 'as_script',
-           'library', 'panel_html', 'panels_html', 'figure_html', 'Drawable', 'checked', 'live_html', 'Figure',
-           'has_sliders', 'mimebundle', 'synchronized']
+__all__ = ['Slider', 'Choice', 'options_of', 'fill', 'inline_svg', 'still', 'shape_of', 'read_file', 'read_script', 'read_style',
+           'as_script', 'library', 'panel_html', 'panels_html', 'figure_html', 'Drawable', 'checked', 'live_html',
+           'Figure', 'has_sliders', 'mimebundle', 'synchronized']
 
 # %% ../../nbs/api/live_figure.ipynb #controls
 @dataclass(frozen=True)
@@ -156,6 +156,11 @@ def read_file(name: str) -> str:
 def read_script(name: str) -> str:
     "The JavaScript of a file beside this module, without the lines that are comments."
     return re.sub(r"^ *(/?\*|//).*\n", "", read_file(name), flags=re.MULTILINE)
+
+
+def read_style(name: str) -> str:
+    "The CSS of a file beside this module, without comments."
+    return re.sub(r"\s*/\*.*?\*/", "", read_file(name), flags=re.DOTALL)
 
 
 def as_script(data) -> str:
@@ -347,7 +352,7 @@ def _pages(figure):
     start = f'{name}(document.currentScript.closest("figure"), {figure.program});'
     more = {"drags": figure.drags, "readingAtZero": figure.reading_at_zero, "answer": _answer(figure)}
     of_figure = figure, figure.values(), figure.sentence()
-    page = live_html(*of_figure, [script, start], read_file("live.css"), **more)
+    page = live_html(*of_figure, [script, start], read_style("live.css"), **more)
     return page, live_html(*of_figure, [], **more)
 
 
@@ -392,7 +397,7 @@ def _connected(figure):
     source = "\n".join([read_file("live.js"), read_file("widget.js"), start])
     ranges = {control.name: control.range() for control in figure.controls}
     traits = {name: traitlets.CFloat(figure.settings[name], min=low, max=high) for name, (low, high) in ranges.items()}
-    widget = synchronized(source, read_file("live.css"), _answer=traitlets.Dict(), **traits)
+    widget = synchronized(source, read_style("live.css"), _answer=traitlets.Dict(), **traits)
 
     def run_module(_=None):
         settings = {name: getattr(widget, name) for name in figure.settings}

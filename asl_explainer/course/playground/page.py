@@ -18,7 +18,7 @@ import traitlets
 from torch import Tensor
 
 from asl_explainer.course.live_figure import (
-    Choice, Slider, as_script, fill, library, live_html, mimebundle, options_of, read_file, read_script, synchronized,
+    Choice, Slider, as_script, fill, library, live_html, mimebundle, options_of, read_file, read_script, read_style, synchronized,
 )  # fmt: skip
 from asl_explainer.course.playground.world import (
     AXIS, BATCH_SIZE, GRID, INITIAL, LABELS, LOSSES, POINTS, SHADED, STEPS, TESTED, Training, World, grid,
@@ -511,7 +511,7 @@ def playground_html(
     }
     return live_html(
         playground, values, sentence(playground, values), _scripts(playground),
-        read_file("live.css") + read_file("playground/playground.css"), f" data-playground{stage}",
+        read_style("live.css") + read_style("playground/playground.css"), f" data-playground{stage}",
         actions={"play": "Play", "step": "One step", "restart": "Start over", "recorded": "Show the recorded run"},
         losses=LOSSES, played=PLAYED, colors=colors, speeds=SPEEDS, readings=READINGS, sizes=sizes,
     )  # fmt: skip

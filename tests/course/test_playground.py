@@ -11,7 +11,7 @@ from conftest import ROOT
 from sklearn.metrics import average_precision_score
 
 from asl_explainer.course.playground.page import PLAYED, SETTINGS, Playground, look, programs, pull, recorded_run, trained
-from asl_explainer.course.playground.world import GRID, INITIAL, LABELS, LOSSES, SHADED, STEPS, TESTED, Training, grid, inside, make_world, network, outline
+from asl_explainer.course.playground.world import GRID, LABELS, LOSSES, SHADED, STEPS, TESTED, Training, grid, inside, make_world, network, outline
 
 PAGE = "learn/playground.html"
 WORLD = make_world()

@@ -20,7 +20,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from asl_explainer.course.curves import label_curve
-from asl_explainer.course.live_figure import _number, fill, read_script
+from asl_explainer.course.live_figure import _number, fill, read_script, read_style
 from asl_explainer.course.plots import PRESETS, explore_parameter, explore_probability
 from asl_explainer.course.torch2js import to_javascript
 
@@ -112,8 +112,9 @@ def test_a_figure_is_the_same_whatever_the_style_of_its_notebook():
 
 def test_a_figure_embeds_its_files_without_comment_lines():
     html, script = explore_probability().html, read_script("live.js")
-    code, style = (COURSE / "live.js").read_text(encoding="utf-8"), (COURSE / "live.css").read_text(encoding="utf-8")
+    code, style = (COURSE / "live.js").read_text(encoding="utf-8"), read_style("live.css")
     assert html.count(script) == html.count(f"<style>\n{style}</style>") == 1
+    assert "/*" not in style and style.count("{") == (COURSE / "live.css").read_text(encoding="utf-8").count("{") > 50
     kept = script.splitlines()
     left_out = [line for line in code.splitlines() if line not in kept]
     assert [line for line in code.splitlines() if line in kept] == kept and len(left_out) > 20

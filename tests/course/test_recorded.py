@@ -135,7 +135,7 @@ def heights_of(page, line):
 
 
 def test_the_switch_of_the_race_moves_the_losses_to_one_rate(page, site_url, results):
-    figure = explore_race(results["packages"], rate=0.003)
+    figure = explore_race(results["packages"], rates=(0.003, 0.1))
     page.goto(f"{site_url}/index.html")
     page.locator("#race select").select_option("1")
     page.locator("#race [data-live=reading]", has_text="all at 0.003").wait_for()

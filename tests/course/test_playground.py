@@ -335,7 +335,7 @@ def test_other_labels_and_starts_begin_both_trainings_again(page, site_url):
     press(figure, "One step")
     figure.locator("[name=forgotten]").fill("0.5")
     page.wait_for_function("() => document.querySelector('#play [data-live=reading]').textContent.includes('Forgotten labels hold')")
-    assert reading(figure).startswith("After 0 steps")
+    assert reading(figure).startswith("After 0 steps") and step_of(figure) == 0
     page.wait_for_function("() => location.hash == '#play?forgotten=0.5'")
     page.reload()
     page.locator("#play [data-live=reading]", has_text="Forgotten labels hold").wait_for()

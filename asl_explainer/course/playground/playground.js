@@ -222,6 +222,7 @@ window.aslPlayground ??= (() => {
     const numbers = {}; // in the sentence under the figure
     const timeline = document.createElement("input");
     Object.assign(timeline, { type: "range", min: 0, max: sizes.steps, ariaLabel: "step of the run" });
+    const clock = Object.assign(document.createElement("output"), { textContent: "step 0" });
 
     /** The loss whose formula a side uses: BCE and focal loss are ASL with other settings. */
     function formula(side) {
@@ -256,6 +257,16 @@ window.aslPlayground ??= (() => {
       for (const side of SIDES) trainings[side].begin(world[`${side}_weights`]);
       score();
       finishScoring();
+      tell();
+    }
+
+    /** Say where the run is. */
+    function tell() {
+      const at = viewed ?? count;
+      timeline.value = at;
+      timeline.style.setProperty("--part", at / sizes.steps);
+      timeline.setAttribute("aria-valuetext", `step ${at} of ${count}`);
+      clock.textContent = viewed === undefined ? `step ${at}` : `step ${at} of ${count}`;
     }
 
     /** The gradient of a batch with the loss that a side has now. */
@@ -366,18 +377,13 @@ window.aslPlayground ??= (() => {
     settings = figure.settings;
     if ("stage" in root.dataset) arrange(root);
     const playButton = root.querySelector("[data-play=play]");
-    const clock = Object.assign(document.createElement("output"), { textContent: "step 0" });
     root.querySelector("[data-play=step]").parentElement.append(timeline);
     playButton.parentElement.append(clock);
 
     /** Draw, and say where the run is. */
     function show() {
       const sentence = figure.show();
-      const at = viewed ?? count;
-      timeline.value = at;
-      timeline.style.setProperty("--part", at / sizes.steps);
-      timeline.setAttribute("aria-valuetext", `step ${at} of ${count}`);
-      clock.textContent = viewed === undefined ? `step ${at}` : `step ${at} of ${count}`;
+      tell();
       return sentence;
     }
 
